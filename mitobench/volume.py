@@ -1,0 +1,90 @@
+"""A volume: one stack of EM sections with its labels and voxel size. No files, no networks, no scores."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.errors import BadInputError, DtypeError, ShapeError
+
+Image = NDArray[np.uint8]
+"""Grey values, (z, y, x)."""
+Labels = NDArray[np.integer[Any]]
+"""Object ids, (z, y, x), 0 = background."""
+Mask = NDArray[np.bool_]
+"""True where something is, (z, y, x)."""
+Index3 = tuple[int, int, int]
+"""A place or a shape in voxels, (z, y, x)."""
+VoxelSize = tuple[float, float, float]
+"""Nanometres per step along (z, y, x)."""
+LabelKind = Literal["semantic", "instance"]
+"""semantic: non-zero = mitochondrion. instance: each id is one mitochondrion."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Volume:
+    """One box of one EM volume, as a split hands it out.
+
+    Attributes:
+        name: Unique inside its dataset and split, lower case, such as "stack1".
+        image: Grey values, (z, y, x) uint8; usually a read-only memory map, so slicing reads only what it needs.
+        labels: Same shape, integer, 0 = background; None where the truth is not public.
+        label_kind: Whether non-zero labels are one class or one id per object.
+        voxel_size_nm: (z, y, x) in nanometres.
+        origin: Where this box starts in the published volume, (z, y, x) in voxels.
+        ignore: True where no score counts (padding, unannotated tissue), or None when every voxel counts.
+
+    Raises:
+        ShapeError: The arrays are not 3-D or differ in shape.
+        DtypeError: The image is not uint8, or the labels are not integers.
+        BadInputError: The voxel size is not three positive numbers.
+    """
+
+    name: str
+    image: Image
+    labels: Labels | None
+    label_kind: LabelKind
+    voxel_size_nm: VoxelSize
+    origin: Index3 = (0, 0, 0)
+    ignore: Mask | None = None
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3:
+            raise ShapeError(
+                f"Volume {self.name!r}: the image has shape {self.image.shape}; expected (z, y, x). "
+                "For one 2-D image use image[None]."
+            )
+        if self.image.dtype != np.uint8:
+            raise DtypeError(
+                f"Volume {self.name!r}: the image is {self.image.dtype}; expected uint8. "
+                "Scale the whole volume once by its percentiles, then convert."
+            )
+        if self.labels is not None and not np.issubdtype(self.labels.dtype, np.integer):
+            raise DtypeError(
+                f"Volume {self.name!r}: the labels are {self.labels.dtype}; expected an integer dtype."
+            )
+        for what, array in (("labels", self.labels), ("ignore mask", self.ignore)):
+            if array is not None and array.shape != self.image.shape:
+                raise ShapeError(
+                    f"Volume {self.name!r}: the image has shape {self.image.shape} but the {what} "
+                    f"{array.shape}. They must be equal."
+                )
+        if len(self.voxel_size_nm) != 3 or not all(
+            np.isfinite(step) and step > 0 for step in self.voxel_size_nm
+        ):
+            raise BadInputError(
+                f"Volume {self.name!r}: voxel_size_nm is {self.voxel_size_nm}; "
+                "expected three positive numbers (z, y, x) in nanometres."
+            )
+
+    @property
+    def shape(self) -> Index3:
+        """(z, y, x) in voxels."""
+        z, y, x = self.image.shape
+        return z, y, x
+
+    @property
+    def mask(self) -> Mask | None:
+        """True where the labels say mitochondrion, (z, y, x); None without labels. Reads the whole volume."""
+        return None if self.labels is None else self.labels != 0
