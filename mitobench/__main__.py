@@ -1,0 +1,5 @@
+"""`python -m mitobench` is the command line."""
+
+from mitobench.cli import main
+
+main()

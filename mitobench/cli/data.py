@@ -1,0 +1,84 @@
+"""Commands about data: datasets, fetch, verify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mitobench.cli.console import print_json, print_table, progress_bar, say
+from mitobench.errors import LicenceError
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Dataset keys, such as vnc.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def datasets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One dataset: print its card.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the datasets, or print the card of one."""
+    from mitobench.datasets import list_datasets, load_card
+
+    if name is not None:
+        card = load_card(name)
+        if as_json:
+            print_json(dict(card.rows()))
+        else:
+            print_table(["fact", card.key], card.rows(), title=card.title)
+        return
+    table = list_datasets()
+    if as_json:
+        print_json(table.reset_index().to_dict(orient="records"))
+        return
+    table = table.reset_index()
+    print_table([str(column) for column in table.columns], table.itertuples(index=False))
+
+
+def fetch(
+    names: Names,
+    archives: Annotated[
+        Path | None, typer.Option("--from", help="A folder or archive already on disk, instead of the network.")
+    ] = None,
+    agree: Annotated[
+        bool, typer.Option("--agree", help="Agree to a non-commercial licence without being asked.")
+    ] = False,
+) -> None:
+    """Download and verify datasets, then write their canonical form."""
+    from mitobench import datasets
+
+    for name in names:
+        with progress_bar() as progress:
+            try:
+                folder = datasets.fetch(name, archives=archives, agree=agree, progress=progress)
+            except LicenceError as question:
+                if not _agreed_at_terminal(question):
+                    raise
+                folder = datasets.fetch(name, archives=archives, agree=True, progress=progress)
+        say(f"{name}: ready in {folder}")
+
+
+def _agreed_at_terminal(question: LicenceError) -> bool:
+    """Ask, where somebody is there to answer."""
+    import sys
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    say(str(question))
+    return typer.confirm("Do you agree?", err=True)
+
+
+def verify(names: Names) -> None:
+    """Hash again what is on disk and compare it with the cards and split manifests."""
+    from mitobench import datasets
+
+    for name in names:
+        with progress_bar() as progress:
+            report = datasets.verify(name, progress=progress)
+        say(f"{name}: {report}")
+
+
+def register(app: typer.Typer) -> None:
+    """Hang these commands on the app."""
+    app.command()(datasets)
+    app.command()(fetch)
+    app.command()(verify)
