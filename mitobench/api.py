@@ -1,0 +1,323 @@
+"""Where the wings meet: data, models and scores joined into what users ask for. No arithmetic lives here."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mitobench.errors import BadInputError, MissingExtraError, UnknownNameError
+from mitobench.segmenter import Progress, Segmenter, no_progress
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from mitobench.benchmark.leaderboard import Entry
+    from mitobench.benchmark.record import Record
+    from mitobench.datasets import Split
+
+
+def leaderboard_folder(folder: Path | str | None = None) -> Path:
+    """Find the leaderboard: the argument, else MITOBENCH_LEADERBOARD, else ./leaderboard, else the clone's own.
+
+    Raises:
+        BadInputError: There is none in any of these places.
+    """
+    here = [folder, os.environ.get("MITOBENCH_LEADERBOARD")]
+    named = [Path(place) for place in here if place]
+    for place in named or [Path("leaderboard"), Path(__file__).parents[1] / "leaderboard"]:
+        if place.is_dir():
+            return place
+    raise BadInputError(
+        f"There is no leaderboard folder at {named[0] if named else Path('leaderboard').absolute()}. "
+        "Run inside a clone of the repository, or pass the folder."
+    )
+
+
+def load_entry(key: str, *, folder: Path | str | None = None) -> "Entry":
+    """One leaderboard entry: who made it, its records and their overlap tables.
+
+    Args:
+        key: Folder name under the leaderboard, such as "unet".
+        folder: The leaderboard; see `leaderboard_folder`.
+
+    Raises:
+        UnknownNameError: No entry of that name.
+    """
+    from mitobench.benchmark import leaderboard
+
+    return leaderboard.load_entry(key, leaderboard_folder(folder))
+
+
+def load_hf(name: str, *, patch_shape: tuple[int, ...] = (256, 256), **options: Any) -> "DatasetDict":
+    """All labelled splits of a dataset, cut into patches, as a Hugging Face DatasetDict.
+
+    Args:
+        name: Dataset key.
+        patch_shape: (y, x) or (z, y, x) in voxels.
+        options: Passed to `Split.to_hf`.
+
+    Raises:
+        MissingExtraError: Hugging Face `datasets` is not installed.
+    """
+    from mitobench.datasets import hub
+
+    return hub.load_hf(name, patch_shape=patch_shape, **options)
+
+
+def load_segmenter(source: str | Path, *, device: str = "cpu", weights: Path | None = None, seed: int = 0) -> Segmenter:
+    """A model ready to predict, from a checkpoint folder or a baseline key.
+
+    Args:
+        source: A folder with checkpoint.json, or the key of a baseline that runs untrained.
+        device: "cpu", "cuda", "cuda:1".
+        weights: Official weights for a baseline that takes them.
+        seed: Of a random initialisation.
+
+    Raises:
+        UnknownNameError: Neither a checkpoint nor a baseline.
+    """
+    from mitobench import baselines
+
+    path = Path(source)
+    if (path / "checkpoint.json").is_file():
+        return baselines.load_checkpoint(path, device=device)
+    if str(source) not in baselines.BASELINES:
+        if path.exists():
+            raise BadInputError(f"{path} holds no checkpoint.json. Expected a folder written by `mitobench finetune`.")
+        raise UnknownNameError("baseline or checkpoint folder", str(source), baselines.BASELINES)
+    return baselines.load_baseline(str(source), device=device, weights=weights, seed=seed)
+
+
+def train(
+    baseline: str,
+    *,
+    dataset: str,
+    out: Path | str,
+    version: str | None = None,
+    settings: dict[str, object] | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    resume: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    """Fit a baseline to the train split; anything chosen is chosen on val. Test is never opened.
+
+    Args:
+        baseline: Key of a trainable baseline.
+        dataset: Dataset key.
+        out: Checkpoint folder to write.
+        version: Split version; the newest when None.
+        settings: Changed settings of the recipe, by name.
+        device: Where to train.
+        seed: Of initialisation, sampling and augmentation.
+        resume: Go on from the state a stopped run left in `out`.
+        progress: Told about steps.
+
+    Returns:
+        The checkpoint folder.
+    """
+    from mitobench import __version__, baselines
+    from mitobench.datasets import load_split
+
+    splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
+    provenance = {
+        "dataset": dataset,
+        "version": splits["train"].version,
+        "splits": ["train", "val"],
+        "manifest_sha256": splits["train"].manifest_sha256,
+        "mitobench": __version__,
+        "command": " ".join(["mitobench", *sys.argv[1:]]),
+    }
+    return baselines.train_baseline(
+        baseline,
+        train=splits["train"],
+        val=splits["val"],
+        out=Path(out),
+        settings=settings or {},
+        provenance=provenance,
+        device=device,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def predict(
+    segmenter: Segmenter,
+    *,
+    dataset: str,
+    out: Path | str,
+    split: str = "test",
+    track: str = "auto",
+    version: str | None = None,
+    seed: int = 0,
+    probabilities: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    """Run a model over a split, one volume at a time, and write its prediction folder.
+
+    Args:
+        segmenter: Anything with a card and a `segment` method.
+        dataset: Dataset key.
+        out: Folder to write: one zarr array per volume and prediction.json.
+        split: Which split.
+        track: What the model knows at test time; "auto" is the image alone.
+        version: Split version; the newest when None.
+        seed: Of the model; goes into the record's name.
+        probabilities: Keep the probability maps too.
+        progress: Told about finished slices.
+
+    Returns:
+        The prediction folder.
+
+    Raises:
+        BadInputError: The track hands out prompts, which a Segmenter does not take.
+    """
+    from mitobench.benchmark import container, tracks
+    from mitobench.datasets import load_split
+
+    tracks.load_track(track)
+    if track != "auto":
+        raise BadInputError(
+            f"`predict` shows a model the image alone, which is track 'auto', not {track!r}. "
+            "Use --track auto, or run the prompted model yourself and score what it wrote."
+        )
+    volumes = load_split(dataset, split, version=version)
+    writer = container.PredictionWriter(
+        Path(out),
+        dataset=dataset,
+        version=volumes.version,
+        split=split,
+        track=track,
+        model=segmenter.card.key,
+        seed=seed,
+    )
+    for volume in volumes:
+        if writer.has(volume.name):
+            continue
+        started = time.perf_counter()
+        found = segmenter.segment(volume.image, voxel_size_nm=volume.voxel_size_nm, progress=progress)
+        writer.add(
+            volume.name,
+            labels=found.labels,
+            kind=found.kind,
+            probability=found.probability if probabilities else None,
+            seconds=time.perf_counter() - started,
+        )
+    return writer.finish()
+
+
+def score(
+    path: Path | str,
+    *,
+    dataset: str,
+    split: str = "test",
+    track: str = "auto",
+    version: str | None = None,
+    model: str | None = None,
+    seed: int | None = None,
+    missing: Literal["error", "empty"] = "error",
+    progress: Progress = no_progress,
+) -> "Record":
+    """Score a prediction on disk against the truth of a split.
+
+    Args:
+        path: A prediction folder of `mitobench predict`, or a folder with one array file per volume
+            (`<volume>.npy`, `.tif`, `.zarr`, or a folder of PNG slices), or that one file.
+        dataset: Dataset key.
+        split: Which split.
+        track: What the model knew at test time.
+        version: Split version; the newest when None.
+        model: Name for the record; taken from the prediction when None.
+        seed: Of the model; taken from the prediction when None, else 0.
+        missing: "empty" scores a volume that is not there as empty instead of refusing.
+        progress: Told about finished slabs.
+
+    Returns:
+        The record: scores, counts, definitions, provenance and overlap tables.
+
+    Raises:
+        PredictionNotFoundError: The path or a volume of it is not there.
+        ShapeError: A volume has another shape than the truth.
+        DtypeError: A prediction is not of an integer dtype.
+        BadInputError: NaN, negative ids, or a prediction of another split.
+    """
+    from mitobench.benchmark import score as scoring
+    from mitobench.datasets import load_split
+
+    volumes = load_split(dataset, split, version=version)
+    return scoring.score_prediction(
+        Path(path),
+        volumes=volumes,
+        dataset=dataset,
+        version=volumes.version,
+        split=split,
+        track=track,
+        manifest_sha256=volumes.manifest_sha256,
+        model=model,
+        seed=seed,
+        missing=missing,
+        progress=progress,
+    )
+
+
+def evaluate(
+    segmenter: Segmenter,
+    *,
+    dataset: str,
+    split: str = "test",
+    track: str = "auto",
+    out: Path | str | None = None,
+    version: str | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> "Record":
+    """Run a model over a split, then score what it wrote.
+
+    Args:
+        segmenter: Anything with a card and a `segment` method.
+        dataset: Dataset key.
+        split: Which split.
+        track: What the model knows at test time.
+        out: Where to keep the prediction; a temporary folder when None.
+        version: Split version; the newest when None.
+        seed: Of the model.
+        progress: Told about finished slices.
+
+    Returns:
+        The record.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary:
+        folder = Path(out) if out is not None else Path(temporary) / "prediction"
+        predict(
+            segmenter, dataset=dataset, out=folder, split=split, track=track, version=version, seed=seed, progress=progress
+        )
+        return score(folder, dataset=dataset, split=split, track=track, version=version, progress=progress)
+
+
+def split_if_present(dataset: str, version: str, split: str) -> "Split | None":
+    """A split whose data are already on disk or can be made here, else None; never downloads."""
+    from mitobench.datasets import load_split
+    from mitobench.errors import DatasetNotFoundError
+
+    try:
+        return load_split(dataset, split, version=version, download=False)
+    except DatasetNotFoundError:
+        return None
+
+
+__all__ = [
+    "MissingExtraError",
+    "evaluate",
+    "leaderboard_folder",
+    "load_entry",
+    "load_hf",
+    "load_segmenter",
+    "predict",
+    "score",
+    "split_if_present",
+    "train",
+]
