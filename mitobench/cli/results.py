@@ -1,0 +1,183 @@
+"""Commands about results: score, validate, submit, why, leaderboard, site."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mitobench.cli.console import print_json, print_scores, print_table, progress_bar, say
+from mitobench.errors import RecordError
+
+Prediction = Annotated[Path, typer.Argument(metavar="PATH", help="Prediction folder or file.")]
+Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
+Split = Annotated[str, typer.Option(help="Which split.")]
+Track = Annotated[str, typer.Option(help="What the model knew at test time.")]
+Version = Annotated[str | None, typer.Option(help="Split version; the newest by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderboard folder.")]
+
+
+def score(
+    path: Prediction,
+    dataset: Dataset,
+    split: Split = "test",
+    track: Track = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write the record here (its table beside it).")] = None,
+    missing: Annotated[str, typer.Option(help="error, or empty: score an absent volume as empty.")] = "error",
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a prediction against the truth of a split."""
+    from mitobench import api
+
+    with progress_bar() as progress:
+        record = api.score(
+            path,
+            dataset=dataset,
+            split=split,
+            track=track,
+            version=version,
+            missing=_missing(missing),
+            progress=progress,
+        )
+    if out is not None:
+        record.write(out)
+        say(f"Record written to {out}")
+    if as_json:
+        print_json(record.to_dict())
+    else:
+        print_scores(record.scores)
+
+
+def _missing(value: str) -> Literal["error", "empty"]:
+    from mitobench.errors import UnknownNameError
+
+    if value == "error":
+        return "error"
+    if value == "empty":
+        return "empty"
+    raise UnknownNameError("value of --missing", value, ("error", "empty"))
+
+
+def validate(
+    path: Prediction, dataset: Dataset, split: Split = "test", track: Track = "auto", version: Version = None
+) -> None:
+    """Check the form of a prediction without opening any truth."""
+    from mitobench import api
+
+    findings = api.validate(path, dataset=dataset, split=split, track=track, version=version)
+    print_table(["check", "result", "what to do"], [(f.check, f.result, f.advice) for f in findings])
+    if any(finding.result == "fail" for finding in findings):
+        raise typer.Exit(2)
+
+
+def submit(
+    path: Prediction,
+    model: Annotated[Path, typer.Option(help="model.toml that says whose entry this is.")],
+    dataset: Dataset,
+    split: Split = "test",
+    track: Track = "auto",
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint folder: keeps its training curve.")] = None,
+    version: Version = None,
+    folder: Folder = None,
+) -> None:
+    """Score a prediction and write its leaderboard entry; prints the git commands that publish it."""
+    from mitobench import api
+
+    with progress_bar() as progress:
+        written = api.submit(
+            path,
+            model_toml=model,
+            dataset=dataset,
+            split=split,
+            track=track,
+            checkpoint=checkpoint,
+            version=version,
+            folder=folder,
+            progress=progress,
+        )
+    say(f"Entry written to {written}. To publish it:")
+    for line in (
+        f"git switch -c entry-{written.name}",
+        f"git add {written} {written.parent / 'table.csv'}",
+        f"git commit -m 'Add {written.name}'",
+        f"git push -u origin entry-{written.name}",
+    ):
+        typer.echo(line)
+
+
+def why(
+    entry: Annotated[str, typer.Argument(help="Entry key.")],
+    object_id: Annotated[int, typer.Argument(metavar="OBJECT", help="Id of a true object.")],
+    volume: Annotated[str | None, typer.Option(help="Its volume, where ids repeat.")] = None,
+    record: Annotated[str | None, typer.Option(help="File name of one record, where the entry has several.")] = None,
+    folder: Folder = None,
+) -> None:
+    """Show which predicted labels meet one true object, with counts."""
+    from mitobench import api
+
+    rows = api.why(entry, object_id, volume=volume, record=record, folder=folder)
+    print_table(["record", "volume", "predicted id", "shared voxels", "IoU"], rows)
+
+
+leaderboard = typer.Typer(help="Build, check or print the leaderboard.", no_args_is_help=True)
+
+
+@leaderboard.command()
+def build(folder: Folder = None) -> None:
+    """Write table.csv and board.json from the records."""
+    from mitobench import api
+    from mitobench.benchmark import leaderboard as board
+
+    for path in board.build(api.leaderboard_folder(folder)):
+        say(f"Wrote {path}")
+
+
+@leaderboard.command()
+def check(folder: Folder = None) -> None:
+    """Recompute every score from its table; name each file and field that disagrees."""
+    from mitobench import api
+    from mitobench.benchmark import leaderboard as board
+
+    place = api.leaderboard_folder(folder)
+    problems = board.check(place)
+    if problems:
+        raise RecordError("\n".join([f"{len(problems)} problem(s) in {place}:", *map(str, problems)]))
+    say(f"{place}: every record agrees with its table.")
+
+
+@leaderboard.command()
+def table(folder: Folder = None, dataset: Annotated[str | None, typer.Option(help="Only this one.")] = None, as_json: AsJson = False) -> None:
+    """Print the measured rows, ranked inside each dataset and track."""
+    from mitobench import api
+    from mitobench.benchmark import leaderboard as board
+
+    rows = board.table(api.leaderboard_folder(folder))
+    if dataset is not None:
+        rows = rows[rows["dataset"] == dataset]
+    if as_json:
+        print_json(rows.to_dict(orient="records"))
+    else:
+        print_table([str(name) for name in rows.columns], rows.itertuples(index=False))
+
+
+def site(
+    out: Annotated[Path, typer.Option(help="Folder for the built site.")] = Path("site"),
+    folder: Folder = None,
+) -> None:
+    """Build the docs site with the leaderboard in it, strictly."""
+    from mitobench.site import build_site
+
+    with progress_bar() as progress:
+        index = build_site(out, folder=folder, progress=progress)
+    say(f"Open {index}")
+
+
+def register(app: typer.Typer) -> None:
+    """Hang these commands on the app."""
+    app.command()(score)
+    app.command()(validate)
+    app.command()(submit)
+    app.command()(why)
+    app.add_typer(leaderboard, name="leaderboard")
+    app.command()(site)
