@@ -1,0 +1,92 @@
+"""From tables and arrays to the full set of scores. The arithmetic of each family lives in its own file."""
+
+from collections.abc import Sequence
+
+from mitobench.metrics.instance import instance_scores, object_counts, pairs_of, total_objects
+from mitobench.metrics.overlap import OverlapTable, overlap_table
+from mitobench.metrics.semantic import semantic_scores, total_counts
+from mitobench.volume import LabelKind, Labels, Mask, VoxelSize
+
+__all__ = ["counts_of", "object_counts", "score_labels", "score_tables"]
+
+
+def score_tables(tables: Sequence[OverlapTable]) -> dict[str, float]:
+    """All overlap scores of one or more volumes, pooled: counts are summed, then divided once.
+
+    Args:
+        tables: One per volume. The same id in two tables means two objects.
+
+    Returns:
+        One value per overlap metric; nan where undefined.
+    """
+    all_pairs = [pairs_of(table) for table in tables]
+    return {**semantic_scores(total_counts(tables)), **instance_scores(all_pairs)}
+
+
+def counts_of(tables: Sequence[OverlapTable]) -> dict[str, int]:
+    """The integers behind the scores, summed over volumes.
+
+    Args:
+        tables: One per volume.
+
+    Returns:
+        voxels_tp, voxels_fp, voxels_fn, voxels_tn, voxels_ignored; objects_true, objects_pred; for each IoU
+        threshold in percent objects_tp_50, objects_fp_50, objects_fn_50, ...
+    """
+    voxels = total_counts(tables)
+    all_pairs = [pairs_of(table) for table in tables]
+    counts = {
+        "voxels_tp": voxels.tp,
+        "voxels_fp": voxels.fp,
+        "voxels_fn": voxels.fn,
+        "voxels_tn": voxels.tn,
+        "voxels_ignored": sum(int(table.ignored.sum()) for table in tables),
+        "objects_true": sum(pairs.true.ids.size for pairs in all_pairs),
+        "objects_pred": sum(pairs.pred.ids.size for pairs in all_pairs),
+    }
+    for percent in (50, 75):
+        objects = total_objects(all_pairs, percent)
+        counts[f"objects_tp_{percent}"] = objects.tp
+        counts[f"objects_fp_{percent}"] = objects.fp
+        counts[f"objects_fn_{percent}"] = objects.fn
+    return counts
+
+
+def score_labels(
+    *,
+    labels_true: Labels | Mask,
+    labels_pred: Labels | Mask,
+    voxel_size_nm: VoxelSize | None = None,  # noqa: ARG001
+    ignore: Mask | None = None,
+    kind_true: LabelKind | None = None,
+    kind_pred: LabelKind | None = None,
+    connectivity: int = 6,
+    min_voxels: int = 0,
+) -> dict[str, float]:
+    """Score one prediction against one truth.
+
+    Args:
+        labels_true: Ground truth, (z, y, x), integer ids or bool, 0 = background.
+        labels_pred: Prediction, same shape.
+        voxel_size_nm: (z, y, x) in nanometres; boundary scores are left out without it.
+        ignore: True where no voxel counts.
+        kind_true: "semantic" turns the foreground into its connected components; "instance" takes ids as
+            objects. None means semantic for bool arrays and instance for integers.
+        kind_pred: The same for the prediction.
+        connectivity: 6 (faces) or 26 (faces, edges, corners), for semantic sides.
+        min_voxels: Components smaller than this are dropped from semantic sides.
+
+    Returns:
+        One value per metric; nan where undefined.
+
+    Raises:
+        ShapeError: The shapes differ.
+        DtypeError: An array is not integer or bool.
+        BadInputError: An id is negative.
+    """
+    from mitobench.components import as_objects
+
+    true = as_objects(labels_true, kind=kind_true, connectivity=connectivity, min_voxels=min_voxels)
+    pred = as_objects(labels_pred, kind=kind_pred, connectivity=connectivity, min_voxels=min_voxels)
+    table = overlap_table(labels_true=true, labels_pred=pred, ignore=ignore)
+    return score_tables([table])
