@@ -1,4 +1,4 @@
-"""Walk label arrays as runs of equal pairs, in cache-sized pieces, whatever the layout. Nothing is counted."""
+"""Walk label arrays as runs of equal pairs, in cache-sized pieces of any layout. Nothing is counted here."""
 
 import itertools
 import math
