@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mitobench.api import evaluate as evaluate
-    from mitobench.api import load_entry as load_entry
     from mitobench.api import load_hf as load_hf
     from mitobench.api import predict as predict
     from mitobench.api import score as score
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from mitobench.datasets import list_datasets as list_datasets
     from mitobench.datasets import load_card as load_card
     from mitobench.datasets import load_split as load_split
+    from mitobench.entries import load_entry as load_entry
     from mitobench.metrics import score_labels as score_labels
     from mitobench.patches import PatchDataset as PatchDataset
     from mitobench.patches import stitch_patches as stitch_patches
@@ -35,7 +35,7 @@ _HOME = {
     "evaluate": "mitobench.api",
     "list_datasets": "mitobench.datasets",
     "load_card": "mitobench.datasets",
-    "load_entry": "mitobench.api",
+    "load_entry": "mitobench.entries",
     "load_hf": "mitobench.api",
     "load_split": "mitobench.datasets",
     "predict": "mitobench.api",
@@ -50,7 +50,9 @@ __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are names
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'mitobench' has no attribute {name!r}; it has: {', '.join(sorted(_HOME))}")
+        raise AttributeError(
+            f"module 'mitobench' has no attribute {name!r}; it has: {', '.join(sorted(_HOME))}"
+        )
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

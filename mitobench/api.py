@@ -1,52 +1,18 @@
-"""Where the wings meet: data, models and scores joined into what users ask for. No arithmetic lives here."""
+"""Where data, models and scores meet: train, predict, score. No arithmetic and no leaderboard lives here."""
 
-import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mitobench.errors import BadInputError, MissingExtraError, UnknownNameError
+from mitobench.errors import BadInputError, UnknownNameError
 from mitobench.segmenter import Progress, Segmenter, no_progress
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from mitobench.benchmark.leaderboard import Entry
     from mitobench.benchmark.record import Record
     from mitobench.datasets import Split
-
-
-def leaderboard_folder(folder: Path | str | None = None) -> Path:
-    """Find the leaderboard: the argument, else MITOBENCH_LEADERBOARD, else ./leaderboard, else the clone's own.
-
-    Raises:
-        BadInputError: There is none in any of these places.
-    """
-    here = [folder, os.environ.get("MITOBENCH_LEADERBOARD")]
-    named = [Path(place) for place in here if place]
-    for place in named or [Path("leaderboard"), Path(__file__).parents[1] / "leaderboard"]:
-        if place.is_dir():
-            return place
-    raise BadInputError(
-        f"There is no leaderboard folder at {named[0] if named else Path('leaderboard').absolute()}. "
-        "Run inside a clone of the repository, or pass the folder."
-    )
-
-
-def load_entry(key: str, *, folder: Path | str | None = None) -> "Entry":
-    """One leaderboard entry: who made it, its records and their overlap tables.
-
-    Args:
-        key: Folder name under the leaderboard, such as "unet".
-        folder: The leaderboard; see `leaderboard_folder`.
-
-    Raises:
-        UnknownNameError: No entry of that name.
-    """
-    from mitobench.benchmark import leaderboard
-
-    return leaderboard.load_entry(key, leaderboard_folder(folder))
 
 
 def load_hf(name: str, *, patch_shape: tuple[int, ...] = (256, 256), **options: Any) -> "DatasetDict":
@@ -65,7 +31,9 @@ def load_hf(name: str, *, patch_shape: tuple[int, ...] = (256, 256), **options: 
     return hub.load_hf(name, patch_shape=patch_shape, **options)
 
 
-def load_segmenter(source: str | Path, *, device: str = "cpu", weights: Path | None = None, seed: int = 0) -> Segmenter:
+def load_segmenter(
+    source: str | Path, *, device: str = "cpu", weights: Path | None = None, seed: int = 0
+) -> Segmenter:
     """A model ready to predict, from a checkpoint folder or a baseline key.
 
     Args:
@@ -84,7 +52,9 @@ def load_segmenter(source: str | Path, *, device: str = "cpu", weights: Path | N
         return baselines.load_checkpoint(path, device=device)
     if str(source) not in baselines.BASELINES:
         if path.exists():
-            raise BadInputError(f"{path} holds no checkpoint.json. Expected a folder written by `mitobench finetune`.")
+            raise BadInputError(
+                f"{path} holds no checkpoint.json. Expected a folder written by `mitobench finetune`."
+            )
         raise UnknownNameError("baseline or checkpoint folder", str(source), baselines.BASELINES)
     return baselines.load_baseline(str(source), device=device, weights=weights, seed=seed)
 
@@ -293,7 +263,14 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary:
         folder = Path(out) if out is not None else Path(temporary) / "prediction"
         predict(
-            segmenter, dataset=dataset, out=folder, split=split, track=track, version=version, seed=seed, progress=progress
+            segmenter,
+            dataset=dataset,
+            out=folder,
+            split=split,
+            track=track,
+            version=version,
+            seed=seed,
+            progress=progress,
         )
         return score(folder, dataset=dataset, split=split, track=track, version=version, progress=progress)
 
@@ -307,17 +284,3 @@ def split_if_present(dataset: str, version: str, split: str) -> "Split | None":
         return load_split(dataset, split, version=version, download=False)
     except DatasetNotFoundError:
         return None
-
-
-__all__ = [
-    "MissingExtraError",
-    "evaluate",
-    "leaderboard_folder",
-    "load_entry",
-    "load_hf",
-    "load_segmenter",
-    "predict",
-    "score",
-    "split_if_present",
-    "train",
-]

@@ -28,7 +28,7 @@ class Volume:
 
     Attributes:
         name: Unique inside its dataset and split, lower case, such as "stack1".
-        image: Grey values, (z, y, x) uint8; usually a read-only memory map, so slicing reads only what it needs.
+        image: Grey values, (z, y, x) uint8; usually a read-only memory map: a slice reads only itself.
         labels: Same shape, integer, 0 = background; None where the truth is not public.
         label_kind: Whether non-zero labels are one class or one id per object.
         voxel_size_nm: (z, y, x) in nanometres.

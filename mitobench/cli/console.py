@@ -43,7 +43,9 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+) -> None:
     """Print rows as a table on stdout; plain text where stdout is not a terminal."""
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:

@@ -37,7 +37,8 @@ def datasets(
 def fetch(
     names: Names,
     archives: Annotated[
-        Path | None, typer.Option("--from", help="A folder or archive already on disk, instead of the network.")
+        Path | None,
+        typer.Option("--from", help="A folder or archive already on disk, instead of the network."),
     ] = None,
     agree: Annotated[
         bool, typer.Option("--agree", help="Agree to a non-commercial licence without being asked.")

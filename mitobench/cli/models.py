@@ -15,12 +15,22 @@ Version = Annotated[str | None, typer.Option(help="Split version; the newest by 
 
 
 def finetune(
-    baseline: Annotated[str, typer.Argument(help="Key of a trainable baseline, such as unet or sam-vit-tiny.")],
+    baseline: Annotated[
+        str, typer.Argument(help="Key of a trainable baseline, such as unet or sam-vit-tiny.")
+    ],
     dataset: Annotated[str, typer.Option(help="Dataset key; trains on train, chooses on val.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Checkpoint folder; runs/<baseline>-<dataset>-<seed> by default.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the training pixels, instead of steps.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting.")] = None,
-    settings: Annotated[bool, typer.Option("--settings", help="List the settings of this recipe and stop.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder; runs/<baseline>-<dataset>-<seed> by default.")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training pixels, instead of steps.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change one setting.")
+    ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List the settings of this recipe and stop.")
+    ] = False,
     device: Device = "cpu",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
@@ -31,7 +41,9 @@ def finetune(
 
     fields = baselines.settings_fields(baseline)
     if settings:
-        print_table(["setting", "default", "meaning"], [(name, default, text) for name, _, default, text in fields])
+        print_table(
+            ["setting", "default", "meaning"], [(name, default, text) for name, _, default, text in fields]
+        )
         return
     if not dataset:
         raise BadInputError(f"No dataset given. Run: mitobench finetune {baseline} --dataset NAME")
@@ -51,7 +63,8 @@ def finetune(
             resume=resume,
             progress=progress,
         )
-    say(f"Checkpoint in {written}. Next: mitobench predict {written} --dataset {dataset} --out {written}/prediction")
+    say(f"Checkpoint in {written}. Next:")
+    say(f"mitobench predict {written} --dataset {dataset} --out {written}/prediction")
 
 
 def _parse_settings(pairs: list[str], kinds: dict[str, type], baseline: str) -> dict[str, object]:
@@ -60,9 +73,8 @@ def _parse_settings(pairs: list[str], kinds: dict[str, type], baseline: str) -> 
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or name not in kinds:
-            raise BadInputError(
-                f"--set {pair!r}: expected NAME=VALUE with a setting of {baseline}: {', '.join(sorted(kinds)) or 'none'}."
-            )
+            known = ", ".join(sorted(kinds)) or "none"
+            raise BadInputError(f"--set {pair!r}: expected NAME=VALUE with a setting of {baseline}: {known}.")
         changed[name] = _convert(name, text, kinds[name])
     return changed
 
@@ -76,13 +88,17 @@ def _convert(name: str, text: str, kind: type) -> object:
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="A checkpoint folder, or the key of a baseline that runs untrained.")],
+    model: Annotated[
+        str, typer.Argument(help="A checkpoint folder, or the key of a baseline that runs untrained.")
+    ],
     dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Prediction folder to write.")],
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     track: Annotated[str, typer.Option(help="What the model knows at test time.")] = "auto",
     weights: Annotated[Path | None, typer.Option(help="Official weights (.pth) for a SAM baseline.")] = None,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep the probability maps.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Keep the probability maps.")
+    ] = False,
     device: Device = "cpu",
     seed: Seed = 0,
     version: Version = None,
@@ -103,7 +119,8 @@ def predict(
             probabilities=probabilities,
             progress=progress,
         )
-    say(f"Prediction in {folder}. Next: mitobench score {folder} --dataset {dataset} --split {split} --track {track}")
+    say(f"Prediction in {folder}. Next:")
+    say(f"mitobench score {folder} --dataset {dataset} --split {split} --track {track}")
 
 
 def demo(

@@ -77,15 +77,17 @@ def submit(
     dataset: Dataset,
     split: Split = "test",
     track: Track = "auto",
-    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint folder: keeps its training curve.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder: keeps its training curve.")
+    ] = None,
     version: Version = None,
     folder: Folder = None,
 ) -> None:
     """Score a prediction and write its leaderboard entry; prints the git commands that publish it."""
-    from mitobench import api
+    from mitobench import entries
 
     with progress_bar() as progress:
-        written = api.submit(
+        written = entries.submit(
             path,
             model_toml=model,
             dataset=dataset,
@@ -110,13 +112,15 @@ def why(
     entry: Annotated[str, typer.Argument(help="Entry key.")],
     object_id: Annotated[int, typer.Argument(metavar="OBJECT", help="Id of a true object.")],
     volume: Annotated[str | None, typer.Option(help="Its volume, where ids repeat.")] = None,
-    record: Annotated[str | None, typer.Option(help="File name of one record, where the entry has several.")] = None,
+    record: Annotated[
+        str | None, typer.Option(help="File name of one record, where the entry has several.")
+    ] = None,
     folder: Folder = None,
 ) -> None:
     """Show which predicted labels meet one true object, with counts."""
-    from mitobench import api
+    from mitobench import entries
 
-    rows = api.why(entry, object_id, volume=volume, record=record, folder=folder)
+    rows = entries.why(entry, object_id, volume=volume, record=record, folder=folder)
     print_table(["record", "volume", "predicted id", "shared voxels", "IoU"], rows)
 
 
@@ -126,20 +130,20 @@ leaderboard = typer.Typer(help="Build, check or print the leaderboard.", no_args
 @leaderboard.command()
 def build(folder: Folder = None) -> None:
     """Write table.csv and board.json from the records."""
-    from mitobench import api
+    from mitobench import entries
     from mitobench.benchmark import leaderboard as board
 
-    for path in board.build(api.leaderboard_folder(folder)):
+    for path in board.build(entries.leaderboard_folder(folder)):
         say(f"Wrote {path}")
 
 
 @leaderboard.command()
 def check(folder: Folder = None) -> None:
     """Recompute every score from its table; name each file and field that disagrees."""
-    from mitobench import api
+    from mitobench import entries
     from mitobench.benchmark import leaderboard as board
 
-    place = api.leaderboard_folder(folder)
+    place = entries.leaderboard_folder(folder)
     problems = board.check(place)
     if problems:
         raise RecordError("\n".join([f"{len(problems)} problem(s) in {place}:", *map(str, problems)]))
@@ -147,12 +151,16 @@ def check(folder: Folder = None) -> None:
 
 
 @leaderboard.command()
-def table(folder: Folder = None, dataset: Annotated[str | None, typer.Option(help="Only this one.")] = None, as_json: AsJson = False) -> None:
+def table(
+    folder: Folder = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Print the measured rows, ranked inside each dataset and track."""
-    from mitobench import api
+    from mitobench import entries
     from mitobench.benchmark import leaderboard as board
 
-    rows = board.table(api.leaderboard_folder(folder))
+    rows = board.table(entries.leaderboard_folder(folder))
     if dataset is not None:
         rows = rows[rows["dataset"] == dataset]
     if as_json:
