@@ -1,11 +1,13 @@
 """How two label volumes compare: arrays in, numbers out. No files, no networks, no plots."""
 
-from mitobench.metrics import instance, semantic
+from mitobench.metrics import instance, mitoem, semantic, split_merge
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.overlap import OverlapTable, overlap_table
 from mitobench.metrics.score import counts_of, score_labels, score_tables
 
-METRICS: dict[str, MetricCard] = {card.key: card for card in (*semantic.CARDS, *instance.CARDS)}
+METRICS: dict[str, MetricCard] = {
+    card.key: card for card in (*semantic.CARDS, *instance.CARDS, *mitoem.CARDS, *split_merge.CARDS)
+}
 """Every metric by key, headline first."""
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from mitobench.metrics.instance import instance_scores, object_counts, pairs_of, total_objects
+from mitobench.metrics.instance import instance_scores, pairs_of, total_objects
+from mitobench.metrics.mitoem import mitoem_scores
 from mitobench.metrics.overlap import OverlapTable, overlap_table
 from mitobench.metrics.semantic import semantic_scores, total_counts
+from mitobench.metrics.split_merge import split_merge_scores
 from mitobench.volume import LabelKind, Labels, Mask, VoxelSize
-
-__all__ = ["counts_of", "object_counts", "score_labels", "score_tables"]
 
 
 def score_tables(tables: Sequence[OverlapTable]) -> dict[str, float]:
@@ -20,7 +20,12 @@ def score_tables(tables: Sequence[OverlapTable]) -> dict[str, float]:
         One value per overlap metric; nan where undefined.
     """
     all_pairs = [pairs_of(table) for table in tables]
-    return {**semantic_scores(total_counts(tables)), **instance_scores(all_pairs)}
+    return {
+        **semantic_scores(total_counts(tables)),
+        **instance_scores(all_pairs),
+        **mitoem_scores(all_pairs),
+        **split_merge_scores(tables),
+    }
 
 
 def counts_of(tables: Sequence[OverlapTable]) -> dict[str, int]:
