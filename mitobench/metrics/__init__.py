@@ -1,21 +1,28 @@
 """How two label volumes compare: arrays in, numbers out. No files, no networks, no plots."""
 
-from mitobench.metrics import instance, mitoem, semantic, split_merge
+from mitobench.metrics import anatomy, instance, mitoem, semantic, split_merge
 from mitobench.metrics.card import MetricCard
+from mitobench.metrics.objects import ObjectRow, SizeClass, object_rows, scores_by_size, slice_tables
 from mitobench.metrics.overlap import OverlapTable, overlap_table
 from mitobench.metrics.score import counts_of, score_labels, score_tables
 
 METRICS: dict[str, MetricCard] = {
-    card.key: card for card in (*semantic.CARDS, *instance.CARDS, *mitoem.CARDS, *split_merge.CARDS)
+    card.key: card
+    for card in (*semantic.CARDS, *instance.CARDS, *mitoem.CARDS, *split_merge.CARDS, *anatomy.CARDS)
 }
 """Every metric by key, headline first."""
 
 __all__ = [
     "METRICS",
     "MetricCard",
+    "ObjectRow",
     "OverlapTable",
+    "SizeClass",
     "counts_of",
+    "object_rows",
     "overlap_table",
     "score_labels",
     "score_tables",
+    "scores_by_size",
+    "slice_tables",
 ]

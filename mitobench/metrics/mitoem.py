@@ -1,4 +1,4 @@
-"""The average precision of the MitoEM challenge: COCO in three dimensions, ranked by object size. Only that."""
+"""The average precision of the MitoEM challenge: COCO in 3-D, ranked by object size. Nothing else."""
 
 import math
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class _Everything:
         self.union = _join([pairs.union for pairs in all_pairs])
 
     def best_pair(self, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """For each predicted object its pair of best IoU with a wanted true object, else with any; -1: none."""
+        """Pair of best IoU of each predicted object, with a wanted true object or else any; -1: none."""
         best = np.full(self.pred_voxels.size, -1, np.int64)
         rank = np.lexsort(
             (-self.true_index, self.shared / np.maximum(self.union, 1), wanted[self.true_index])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mitobench.metrics.anatomy import CAUSES, anatomy_scores, total_anatomy
 from mitobench.metrics.instance import instance_scores, pairs_of, total_objects
 from mitobench.metrics.mitoem import mitoem_scores
 from mitobench.metrics.overlap import OverlapTable, overlap_table
@@ -25,6 +26,7 @@ def score_tables(tables: Sequence[OverlapTable]) -> dict[str, float]:
         **instance_scores(all_pairs),
         **mitoem_scores(all_pairs),
         **split_merge_scores(tables),
+        **anatomy_scores(total_anatomy(tables)),
     }
 
 
@@ -36,7 +38,9 @@ def counts_of(tables: Sequence[OverlapTable]) -> dict[str, int]:
 
     Returns:
         voxels_tp, voxels_fp, voxels_fn, voxels_tn, voxels_ignored; objects_true, objects_pred; for each IoU
-        threshold in percent objects_tp_50, objects_fp_50, objects_fn_50, ...
+        threshold of 50 and 75 percent objects_tp_50, objects_fp_50, objects_fn_50, ...; objects without a
+        partner at 50 percent by cause: true_missed, true_split, true_merged, true_boundary, pred_invented,
+        pred_split, pred_merged, pred_boundary; voxels_missed, voxels_invented, voxels_boundary.
     """
     voxels = total_counts(tables)
     all_pairs = [pairs_of(table) for table in tables]
@@ -54,6 +58,13 @@ def counts_of(tables: Sequence[OverlapTable]) -> dict[str, int]:
         counts[f"objects_tp_{percent}"] = objects.tp
         counts[f"objects_fp_{percent}"] = objects.fp
         counts[f"objects_fn_{percent}"] = objects.fn
+    anatomy = total_anatomy(tables)
+    for cause in CAUSES:
+        for side, known in (("true", anatomy.true_objects), ("pred", anatomy.pred_objects)):
+            if cause != {"true": "invented", "pred": "missed"}[side]:
+                counts[f"{side}_{cause}"] = known[cause]
+        if cause not in ("split", "merged"):
+            counts[f"voxels_{cause}"] = anatomy.wrong_voxels[cause]
     return counts
 
 

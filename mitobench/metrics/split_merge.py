@@ -1,9 +1,10 @@
-"""How the foreground is cut into objects: variation of information and adapted Rand. Sees no false positives.
+"""How the foreground is cut into objects: variation of information and adapted Rand. No false positives.
 
-Only voxels of true objects count. What the prediction's background inside them means has to be said, and there
-are three conventions, each under its own name: `foreground` leaves those voxels out (pure split and merge error),
-`singleton` makes each of them its own segment (SNEMI3D), `cremi` makes all of them one segment (CREMI, elf,
-funlib, scikit-image), which for sparse objects is one giant false merger that grows with the volume.
+Only voxels of true objects count. What the prediction's background inside them means has to be said, and
+there are three conventions, each under its own name: `foreground` leaves those voxels out (pure split and
+merge error), `singleton` makes each of them its own segment (SNEMI3D), `cremi` makes all of them one segment
+(CREMI, elf, funlib, scikit-image), which for sparse objects is one giant false merger that grows with the
+volume.
 """
 
 import math
@@ -116,8 +117,8 @@ def split_merge_scores(tables: Sequence[OverlapTable]) -> dict[str, float]:
     Returns:
         One value per key of `CARDS`.
 
-    Empty: Both sides without objects -> 0 for errors, nan for precision and recall. Otherwise, without a voxel
-        to judge -> nan.
+    Empty: Both sides without objects -> 0 for errors, nan for precision and recall. Otherwise, without a
+        voxel to judge -> nan.
     """
     sums = {}
     for convention in ("foreground", "singleton", "cremi"):
