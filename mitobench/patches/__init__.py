@@ -1,0 +1,27 @@
+"""Volumes cut into patches, sampled, and put together again. No torch, no files, no models live here."""
+
+from mitobench.patches.grid import (
+    Edge,
+    Origins,
+    PatchShape,
+    cut_patches,
+    grid_origins,
+    patch_shape_from_nm,
+)
+from mitobench.patches.sample import PatchTable, RandomPatchSampler, sample_origins
+from mitobench.patches.stitch import stitch_patches
+from mitobench.patches.window import Weights
+
+__all__ = [
+    "Edge",
+    "Origins",
+    "PatchShape",
+    "PatchTable",
+    "RandomPatchSampler",
+    "Weights",
+    "cut_patches",
+    "grid_origins",
+    "patch_shape_from_nm",
+    "sample_origins",
+    "stitch_patches",
+]

@@ -1,0 +1,190 @@
+"""Where patches lie in a volume, and cutting them out. No volumes, no samples, no weights live here."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mitobench.errors import BadInputError, ShapeError
+from mitobench.volume import Index3, VoxelSize
+
+PatchShape = tuple[int, int] | tuple[int, int, int]
+"""(y, x) for a piece of one slice, or (z, y, x)."""
+Edge = Literal["shift", "drop", "pad"]
+"""What happens where the stride does not divide the volume, see `grid_origins`."""
+Origins = NDArray[np.int64]
+"""First voxel of each patch, (n, 3) as (z, y, x)."""
+
+EDGES: tuple[Edge, ...] = ("shift", "drop", "pad")
+
+
+def as_index3(value: Sequence[int], *, what: str, fill: int = 1) -> Index3:
+    """Two or three positive whole numbers as (z, y, x); two mean one slice.
+
+    Args:
+        value: (y, x) or (z, y, x).
+        what: Name of the argument, for the message.
+        fill: What z becomes when it is not given.
+
+    Raises:
+        BadInputError: Not two or three numbers, or one of them is below 1.
+    """
+    numbers = tuple(int(n) for n in value)
+    if len(numbers) == 2:
+        numbers = (fill, *numbers)
+    if len(numbers) != 3 or min(numbers) < 1:
+        raise BadInputError(
+            f"{what} is {tuple(value)}; expected (y, x) or (z, y, x), every number at least 1."
+        )
+    return numbers[0], numbers[1], numbers[2]
+
+
+def patch_shape_from_nm(extent_nm: Sequence[float], *, voxel_size_nm: VoxelSize) -> Index3:
+    """The patch shape whose extent is nearest to a physical one.
+
+    Args:
+        extent_nm: (z, y, x) in nanometres.
+        voxel_size_nm: (z, y, x) in nanometres.
+
+    Returns:
+        (z, y, x) in voxels, at least 1 each.
+
+    Raises:
+        BadInputError: Not three positive numbers.
+
+    Example:
+        >>> patch_shape_from_nm((500, 1024, 1024), voxel_size_nm=(50, 4, 4))
+        (10, 256, 256)
+    """
+    if len(extent_nm) != 3 or min(extent_nm) <= 0:
+        raise BadInputError(
+            f"extent_nm is {tuple(extent_nm)}; expected three positive numbers (z, y, x) in nanometres."
+        )
+    z, y, x = (max(1, round(n / step)) for n, step in zip(extent_nm, voxel_size_nm, strict=True))
+    return z, y, x
+
+
+def grid_origins(
+    shape: Sequence[int],
+    *,
+    patch_shape: Sequence[int],
+    stride: Sequence[int] | None = None,
+    edge: Edge = "shift",
+) -> Origins:
+    """Origins of a regular grid of patches, z slowest, x fastest.
+
+    Args:
+        shape: (z, y, x) of the volume, in voxels.
+        patch_shape: (y, x) for one slice or (z, y, x).
+        stride: Step between patches, same form; None means edge to edge. Two numbers visit every slice.
+        edge: Where the stride leaves a rest: "shift" moves the last patch inwards, so that nothing is left
+            out; "drop" leaves the rest out; "pad" keeps the stride, so the last patch reaches past the
+            volume and is filled by reflection. Only "pad" allows a patch larger than the volume.
+
+    Returns:
+        (n, 3) int64, sorted.
+
+    Raises:
+        BadInputError: A number below 1, or an unknown edge rule.
+        ShapeError: The patch is larger than the volume and the edge rule is not "pad".
+
+    Example:
+        >>> len(grid_origins((165, 768, 1024), patch_shape=(256, 256)))
+        1980
+    """
+    patch = as_index3(patch_shape, what="patch_shape")
+    step = patch if stride is None else as_index3(stride, what="stride")
+    volume = as_index3(shape, what="shape")
+    if edge not in EDGES:
+        raise BadInputError(f"edge is {edge!r}; expected one of {', '.join(EDGES)}.")
+    check_patch_fits(volume, patch, edge=edge)
+    axes = [_axis_origins(n, p, s, edge) for n, p, s in zip(volume, patch, step, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def check_patch_fits(shape: Index3, patch: Index3, *, edge: Edge, name: str = "") -> None:
+    """Refuse a patch that is larger than the volume, unless it may be padded.
+
+    Raises:
+        ShapeError: It is larger along some axis.
+    """
+    if edge != "pad" and any(p > n for n, p in zip(shape, patch, strict=True)):
+        of = f" {name!r}" if name else ""
+        raise ShapeError(
+            f"A patch of shape {patch} does not fit into the volume{of} of shape {shape}. "
+            "Take a smaller patch_shape, or edge='pad' to fill by reflection."
+        )
+
+
+def _axis_origins(length: int, patch: int, step: int, edge: Edge) -> NDArray[np.int64]:
+    if edge == "pad":
+        return np.arange(0, max(length - patch, 0) + step, step, dtype=np.int64)
+    starts = np.arange(0, length - patch + 1, step, dtype=np.int64)
+    if edge == "shift" and starts[-1] != length - patch:
+        starts = np.append(starts, length - patch)
+    return starts
+
+
+def cut_patches(
+    array: NDArray[Any],
+    origins: ArrayLike,
+    *,
+    patch_shape: Sequence[int],
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Patches of one array, copied into one new buffer; past the edge they are filled by reflection.
+
+    Args:
+        array: (z, y, x), any dtype; a memory map is read only where a patch lies.
+        origins: (n, 3), as from `grid_origins`.
+        patch_shape: (y, x) or (z, y, x).
+        out: Buffer of shape (n, *patch_shape) to fill; None makes one.
+
+    Returns:
+        (n, *patch_shape), dtype of the array or of `out`.
+
+    Raises:
+        ShapeError: The array is not 3-D, or `out` or `origins` has another shape.
+    """
+    patch = as_index3(patch_shape, what="patch_shape")
+    places = np.asarray(origins, dtype=np.int64)
+    if array.ndim != 3 or places.ndim != 2 or places.shape[1] != 3:
+        raise ShapeError(
+            f"The array has shape {array.shape} and origins {places.shape}; expected (z, y, x) and (n, 3)."
+        )
+    full = (len(places), *(int(n) for n in patch_shape))
+    if out is None:
+        out = np.empty(full, array.dtype)
+    elif out.shape != full:
+        raise ShapeError(f"out has shape {out.shape}; expected {full}.")
+    source = plain_array(array)
+    for place, target in zip(places.tolist(), out.reshape(len(places), *patch), strict=True):
+        copy_patch(source, place, target)
+    return out
+
+
+def plain_array(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory without the np.memmap wrapper, which makes each slice three times as slow."""
+    return array.view(np.ndarray) if isinstance(array, np.memmap) else array
+
+
+def copy_patch(source: NDArray[Any], origin: Sequence[int], target: NDArray[Any]) -> None:
+    """Copy the window of `target`'s shape that starts at `origin`; reflect outside. Checks nothing."""
+    z, y, x = origin
+    depth, height, width = target.shape
+    size_z, size_y, size_x = source.shape
+    if min(z, y, x) >= 0 and z + depth <= size_z and y + height <= size_y and x + width <= size_x:
+        target[:] = source[z : z + depth, y : y + height, x : x + width]
+        return
+    lines = [_reflected(o, p, n) for o, p, n in zip(origin, target.shape, source.shape, strict=True)]
+    low = [int(line.min()) for line in lines]
+    box = source[tuple(slice(a, int(line.max()) + 1) for a, line in zip(low, lines, strict=True))]
+    target[:] = box[np.ix_(*(line - a for line, a in zip(lines, low, strict=True)))]
+
+
+def _reflected(start: int, count: int, length: int) -> NDArray[np.int64]:
+    """Indices start .. start + count - 1, folded back into 0 .. length - 1 without repeating the border."""
+    period = max(2 * (length - 1), 1)
+    folded = np.arange(start, start + count, dtype=np.int64) % period
+    return np.minimum(folded, period - folded) if length > 1 else np.zeros(count, np.int64)
