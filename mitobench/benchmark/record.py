@@ -85,7 +85,9 @@ class Record:
     objects: TableFile | None = None
     intervals: dict[str, Interval] = Field(default_factory=dict)
     schema: Literal[1] = SCHEMA
-    files: dict[str, str] = Field(default_factory=dict, init=False, repr=False, exclude=True)
+    files: Annotated[dict[str, str], Field(exclude=True)] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -1,42 +1,26 @@
-"""The hash of decoded labels, equal for any compression, chunking, dtype or numbering. No file is opened here."""
+"""The hash of decoded labels, equal for any packing, dtype or numbering. No file is opened here."""
 
 import hashlib
 import itertools
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays import ArraySource
 from mitobench.errors import BadInputError
+from mitobench.volume import LabelKind
 
 GRID = (64, 512, 512)
 """Blocks whose hashes are the leaves, (z, y, x) voxels; fixed for ever."""
 
 
-class ArrayLike(Protocol):
-    """Anything that hands out blocks: an array, a memory map, a zarr array."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(z, y, x)."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the elements."""
-        ...
-
-    def __getitem__(self, key: Any, /) -> Any:
-        """A block."""
-        ...
-
-
-def label_root(labels: ArrayLike, *, kind: Literal["semantic", "instance"] = "instance") -> str:
+def label_root(labels: ArraySource, *, kind: LabelKind = "instance") -> str:
     """Hash of what labels mean, whatever way they are stored.
 
-    Ids are renumbered 1, 2, ... in order of first appearance along the blocks of a fixed grid (each block in
-    C order), written as little-endian u32, and hashed block by block; the root hashes the shape and the leaves.
+    Ids are renumbered 1, 2, ... in order of first appearance along the blocks of a fixed grid (each block
+    in C order), written as little-endian u32, and hashed block by block; the root hashes shape and leaves.
 
     Args:
         labels: (z, y, x) integer or bool, 0 = background; read one block at a time.

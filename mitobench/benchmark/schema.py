@@ -76,12 +76,14 @@ class Prediction:
         connectivity: As for the truth.
         label_roots: Per volume, hash of the decoded labels (see `roots`); equal for any packing or numbering.
         missing: Volumes that were not handed in and scored as empty.
+        seconds: Wall time of the model over all volumes, as its prediction says; None when it does not.
     """
 
     kind: Kind
     connectivity: Connectivity | None
     label_roots: dict[VolumeName, Sha256]
     missing: tuple[VolumeName, ...] = ()
+    seconds: Annotated[float, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -99,9 +101,9 @@ class Definitions:
 
     connectivity: Connectivity = 6
     thresholds: tuple[float, ...] = (0.5, 0.75)
-    matching: str = "IoU strictly above the threshold"
+    matching: str = "IoU at or above the threshold; PQ, SQ and RQ: strictly above 0.5"
     aggregation: str = "counts are summed over volumes, then divided once"
-    empties: str = "undefined is null; both sides empty scores 1"
+    empties: str = "both sides empty scores 1, one side empty 0, undefined is null"
     ignore: str = "ignored voxels are left out of every count, size and border"
 
 
@@ -127,15 +129,17 @@ class ObjectCounts:
     """Objects at one threshold, summed over the volumes.
 
     Attributes:
-        threshold: IoU that a pair has to exceed.
-        n_true: True objects.
-        n_pred: Predicted objects.
+        threshold: IoU at which a pair matches.
+        strict: Whether the pair has to exceed it, or may equal it.
+        n_true: True objects that count.
+        n_pred: Predicted objects that count.
         tp: Matched pairs.
         fp: Predicted objects without a partner.
         fn: True objects without a partner.
     """
 
     threshold: float
+    strict: bool
     n_true: Count
     n_pred: Count
     tp: Count

@@ -1,0 +1,187 @@
+"""The CSV files beside a record: overlaps of labels, and the objects themselves. No score is here."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mitobench.benchmark.record import Record
+from mitobench.benchmark.schema import TableFile
+from mitobench.errors import RecordError
+from mitobench.metrics import OverlapTable
+
+OVERLAP_COLUMNS = ("volume", "true_id", "pred_id", "voxels", "ignored")
+OBJECT_COLUMNS = ("volume", "side", "id", "voxels", "z", "y", "x", "touches_border")
+Side = Literal["true", "pred"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectRow:
+    """One object of one side.
+
+    Attributes:
+        volume: Name of its volume.
+        side: Whose object it is.
+        id: Its id in the overlap table.
+        voxels: Voxels that count.
+        centroid: Mean (z, y, x) of those voxels, in voxels from the start of the box, to 1/1000.
+        touches_border: Whether one of them lies on a face of the box.
+    """
+
+    volume: str
+    side: Side
+    id: int
+    voxels: int
+    centroid: tuple[float, float, float]
+    touches_border: bool
+
+
+def overlaps_to_csv(tables: Mapping[str, OverlapTable]) -> str:
+    """Overlap tables as text; volumes sorted by name, rows by ids."""
+    rows = ((volume, *row) for volume in sorted(tables) for row in tables[volume].rows())
+    return _text(OVERLAP_COLUMNS, rows)
+
+
+def overlaps_from_csv(text: str, *, where: str) -> dict[str, OverlapTable]:
+    """The inverse of `overlaps_to_csv`.
+
+    Raises:
+        RecordError: Other columns, or a value that is not a whole number; names the line.
+    """
+    rows: dict[str, list[tuple[int, int, int, int]]] = {}
+    for line, values in _rows(text, OVERLAP_COLUMNS, where=where):
+        true_id, pred_id, voxels, ignored = (
+            _whole(value, where=f"{where} line {line}") for value in values[1:]
+        )
+        rows.setdefault(values[0], []).append((true_id, pred_id, voxels, ignored))
+    return {volume: OverlapTable.from_rows(found) for volume, found in rows.items()}
+
+
+def objects_to_csv(objects: Iterable[ObjectRow]) -> str:
+    """Objects as text, sorted by volume, side (true first) and id."""
+    ordered = sorted(objects, key=lambda row: (row.volume, row.side != "true", row.id))
+    return _text(
+        OBJECT_COLUMNS,
+        (
+            (
+                row.volume,
+                row.side,
+                row.id,
+                row.voxels,
+                *(f"{c:.3f}" for c in row.centroid),
+                int(row.touches_border),
+            )
+            for row in ordered
+        ),
+    )
+
+
+def objects_from_csv(text: str, *, where: str) -> list[ObjectRow]:
+    """The inverse of `objects_to_csv`.
+
+    Raises:
+        RecordError: Other columns, or a value that does not fit; names the line.
+    """
+    objects = []
+    for line, (volume, side, *numbers) in _rows(text, OBJECT_COLUMNS, where=where):
+        place = f"{where} line {line}"
+        if side not in ("true", "pred"):
+            raise RecordError(
+                f"{place}: side is {side!r}; expected true or pred. Score the prediction again."
+            )
+        try:
+            z, y, x = (float(value) for value in numbers[2:5])
+        except ValueError:
+            raise RecordError(f"{place}: {numbers[2:5]} is no place. Score the prediction again.") from None
+        objects.append(
+            ObjectRow(
+                volume=volume,
+                side="true" if side == "true" else "pred",
+                id=_whole(numbers[0], where=place),
+                voxels=_whole(numbers[1], where=place),
+                centroid=(z, y, x),
+                touches_border=numbers[5] == "1",
+            )
+        )
+    return objects
+
+
+def table_file(path: str, text: str) -> TableFile:
+    """What a record says of one CSV.
+
+    Args:
+        path: Relative to the record.
+        text: Content.
+    """
+    return TableFile(path=path, sha256=hashlib.sha256(text.encode()).hexdigest(), rows=text.count("\n") - 1)
+
+
+def read_overlaps(record: Record, folder: Path) -> dict[str, OverlapTable]:
+    """Overlap tables of a record, by volume, from memory or from beside it.
+
+    Args:
+        record: The record.
+        folder: Where its file lies.
+
+    Raises:
+        RecordError: The table is not there, has another hash, or is no table.
+    """
+    return overlaps_from_csv(_read(record, record.table, folder), where=record.table.path)
+
+
+def read_objects(record: Record, folder: Path) -> list[ObjectRow]:
+    """Objects of a record; empty when it keeps none. Errors as in `read_overlaps`."""
+    if record.objects is None:
+        return []
+    return objects_from_csv(_read(record, record.objects, folder), where=record.objects.path)
+
+
+def _read(record: Record, file: TableFile, folder: Path) -> str:
+    if file.path in record.files:
+        return record.files[file.path]
+    path = folder / file.path
+    if not path.is_file():
+        raise RecordError(f"{file.path} is not beside {record.name.file}; the record names it. Add the file.")
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != file.sha256:
+        raise RecordError(
+            f"{file.path}: sha256 is {found[:12]}..., {record.name.file} says {file.sha256[:12]}.... "
+            "One of them was edited; score the prediction again."
+        )
+    text = data.decode()
+    if text.count("\n") - 1 != file.rows:
+        raise RecordError(
+            f"{file.path} has {text.count(chr(10)) - 1} rows, {record.name.file} says {file.rows}."
+        )
+    return text
+
+
+def _text(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _rows(text: str, columns: tuple[str, ...], *, where: str) -> Iterable[tuple[int, list[str]]]:
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = next(lines, [])
+    if tuple(header) != columns:
+        raise RecordError(f"{where} has the columns {header}; expected {list(columns)}. Score again.")
+    for line, values in enumerate(lines, start=2):
+        if len(values) != len(columns):
+            raise RecordError(
+                f"{where} line {line} has {len(values)} values; expected {len(columns)}. Score again."
+            )
+        yield line, values
+
+
+def _whole(value: str, *, where: str) -> int:
+    if not (value.isascii() and value.isdigit()):
+        raise RecordError(f"{where}: {value!r} is no whole number. Score the prediction again.")
+    return int(value)
