@@ -1,0 +1,19 @@
+"""Array files to arrays and back: npy, TIFF, PNG, zarr. What the numbers mean is decided elsewhere."""
+
+from mitobench.arrays.files import SliceStack, natural_key, open_array
+from mitobench.arrays.hashes import ArraySource, hash_file, sha256_of_array
+from mitobench.arrays.images import read_image_bytes
+from mitobench.arrays.npy import WrittenArray, open_npy, write_npy_atomic
+
+__all__ = [
+    "ArraySource",
+    "SliceStack",
+    "WrittenArray",
+    "hash_file",
+    "natural_key",
+    "open_array",
+    "open_npy",
+    "read_image_bytes",
+    "sha256_of_array",
+    "write_npy_atomic",
+]

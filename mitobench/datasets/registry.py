@@ -1,0 +1,43 @@
+"""The table of datasets. A dataset is known by its split manifests; its module is imported when asked for."""
+
+import importlib
+from collections.abc import Iterator, Mapping
+
+from mitobench.datasets.manifest import manifest_keys
+from mitobench.datasets.reading import SPLITS, Dataset
+from mitobench.errors import UnknownNameError
+
+
+class DatasetTable(Mapping[str, Dataset]):
+    """{key: Dataset}, lazily.
+
+    `splits/<key>@<version>.toml` makes a key known; the module `mitobench.datasets.<key>`, dashes written as
+    underscores, holds its CARD and read(). So a new dataset needs no line anywhere else.
+    """
+
+    def __getitem__(self, key: str) -> Dataset:
+        if key not in manifest_keys(SPLITS):
+            raise KeyError(key)
+        module = importlib.import_module(f"mitobench.datasets.{key.replace('-', '_')}")
+        return Dataset(card=module.CARD, read=module.read)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(manifest_keys(SPLITS))
+
+    def __len__(self) -> int:
+        return len(manifest_keys(SPLITS))
+
+
+DATASETS: Mapping[str, Dataset] = DatasetTable()
+
+
+def find_dataset(name: str) -> Dataset:
+    """The dataset of that key.
+
+    Raises:
+        UnknownNameError: There is none; the message lists all and the nearest.
+    """
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise UnknownNameError("dataset", name, DATASETS) from None

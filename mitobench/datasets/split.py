@@ -1,0 +1,125 @@
+"""Splits as users meet them: a sequence of volumes, opened lazily. Downloads are delegated to fetch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from mitobench.datasets.card import DatasetCard
+from mitobench.datasets.fetch import ensure_store
+from mitobench.datasets.manifest import Box, SplitManifest, load_manifest
+from mitobench.datasets.reading import Dataset
+from mitobench.datasets.registry import find_dataset
+from mitobench.datasets.store import StoreIndex, open_stored
+from mitobench.errors import DatasetNotFoundError
+from mitobench.segmenter import Progress, no_progress
+from mitobench.volume import Volume
+
+if TYPE_CHECKING:
+    from mitobench.patches import PatchDataset
+
+
+class Split(Sequence[Volume]):
+    """The volumes of one split of one dataset.
+
+    Attributes:
+        dataset: Key of the dataset.
+        split: "train", "val", "test" or "unlabelled".
+        version: Version of the split manifest.
+        card: The dataset's card.
+        manifest: The manifest itself.
+    """
+
+    def __init__(
+        self, *, split: str, card: DatasetCard, manifest: SplitManifest, volumes: Sequence[Volume]
+    ) -> None:
+        self.dataset, self.split, self.version = card.key, split, manifest.version
+        self.card, self.manifest = card, manifest
+        self._volumes = tuple(volumes)
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Hash of what decides a score; see `SplitManifest.sha256`."""
+        return self.manifest.sha256
+
+    @overload
+    def __getitem__(self, index: int) -> Volume: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Volume, ...]: ...
+    def __getitem__(self, index: int | slice) -> Volume | tuple[Volume, ...]:
+        return self._volumes[index]
+
+    def __len__(self) -> int:
+        return len(self._volumes)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{volume.name} {volume.shape}" for volume in self._volumes)
+        return f"Split({self.dataset}@{self.version} {self.split}: {shapes})"
+
+    def patches(self, **options: Any) -> "PatchDataset":
+        """Cut every volume into patches; options are those of `mitobench.patches.PatchDataset`."""
+        from mitobench.patches import PatchDataset
+
+        return PatchDataset(self, **options)
+
+    def to_hf(self, *, patch_shape: tuple[int, ...], **options: Any) -> Any:
+        """The patches as a Hugging Face `datasets.Dataset`; options are those of `hub.to_hf`."""
+        from mitobench.datasets.hub import to_hf
+
+        return to_hf(self, patch_shape=patch_shape, **options)
+
+
+def load_split(
+    name: str,
+    split: str,
+    *,
+    version: int | None = None,
+    root: Path | str | None = None,
+    download: bool = True,
+    progress: Progress = no_progress,
+) -> Split:
+    """One split of a dataset, memory-mapped; fetched, verified and converted on first use.
+
+    Later calls look at file lengths and recorded hashes only; `verify` reads every byte.
+
+    Args:
+        name: Dataset key, such as "vnc".
+        split: "train", "val", "test"; "unlabelled" where the dataset has images without ground truth.
+        version: Version of the split manifest; None = newest.
+        root: Data root; None = MITOBENCH_DATA, else the user's cache folder.
+        download: Whether the network may be used; archives in MITOBENCH_SOURCES are always taken.
+        progress: Told about bytes and slices.
+
+    Returns:
+        Volumes whose images and labels are read-only memory maps.
+
+    Raises:
+        UnknownNameError: No such dataset, split or version.
+        DatasetNotFoundError: It is not on disk and download is False, or this release reads other labels.
+        LicenceError: It has to be downloaded under a licence that was not agreed to yet.
+        FetchError: No source worked.
+        IntegrityError: The published files are not the ones on the card.
+    """
+    dataset = find_dataset(name)
+    manifest = load_manifest(dataset.card.key, version, dataset.splits_folder)
+    boxes = manifest.boxes(split)
+    if manifest.label_version != dataset.card.label_version:
+        raise DatasetNotFoundError(
+            f"{name}@{manifest.version} needs ground truth version {manifest.label_version}, but this "
+            f"release reads {dataset.card.label_version}. Install the release that introduced that split."
+        )
+    folder, index = ensure_store(dataset, root=root, allow_download=download, progress=progress)
+    volumes = [_open_box(box, dataset, folder, index) for box in boxes]
+    return Split(split=split, card=dataset.card, manifest=manifest, volumes=volumes)
+
+
+def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex) -> Volume:
+    stored = index.volumes[box.volume]
+    cut = tuple(slice(start, stop) for start, stop in zip(box.start, box.stop, strict=True))
+    return Volume(
+        name=box.volume_name,
+        image=open_stored(folder, stored.image)[cut],
+        labels=None if stored.labels is None else open_stored(folder, stored.labels)[cut],
+        label_kind=dataset.card.label_kind,
+        voxel_size_nm=stored.voxel_size_nm,
+        origin=box.start,
+    )

@@ -1,0 +1,226 @@
+"""The canonical store: one plain .npy per image and label volume, and store.json. No published format here.
+
+A store is complete when store.json is there: it is written last, so a killed conversion leaves no store.json,
+and the next run starts over.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mitobench.arrays import WrittenArray, open_npy, write_npy_atomic
+from mitobench.arrays.npy import TEMPORARY_SUFFIX
+from mitobench.datasets.card import DatasetCard
+from mitobench.datasets.manifest import VolumeHashes, load_manifest, manifest_versions
+from mitobench.datasets.reading import Dataset, RawVolume, Slabs, SourceFiles
+from mitobench.errors import IntegrityError
+from mitobench.segmenter import Progress, no_progress
+
+INDEX = "store.json"
+
+
+class StoredArray(BaseModel):
+    """One .npy file of a store.
+
+    Attributes:
+        file: Its name.
+        dtype: NumPy dtype, such as "uint8".
+        n_bytes: Its length.
+        sha256: Hash of the file.
+        array_sha256: Hash of the decoded array (`sha256_of_array`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    dtype: str
+    n_bytes: int
+    sha256: str
+    array_sha256: str
+
+
+class StoredVolume(BaseModel):
+    """One volume of a store; shape (z, y, x) in voxels, voxel size (z, y, x) in nm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shape: tuple[int, int, int]
+    voxel_size_nm: tuple[float, float, float]
+    label_kind: str
+    image: StoredArray
+    labels: StoredArray | None
+
+    @property
+    def arrays(self) -> list[StoredArray]:
+        """Image, then labels where there are any."""
+        return [self.image] if self.labels is None else [self.image, self.labels]
+
+
+class StoreIndex(BaseModel):
+    """What store.json says.
+
+    Attributes:
+        schema_version: Of this file format.
+        dataset: Key.
+        label_version: Of the ground truth.
+        mitobench: Version that wrote the store.
+        members: {file of the published archive: SHA-256}, as they were when converted.
+        volumes: {name: volume}.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int
+    dataset: str
+    label_version: str
+    mitobench: str
+    members: dict[str, str]
+    volumes: dict[str, StoredVolume]
+
+
+def expected_hashes(dataset: Dataset) -> dict[str, VolumeHashes]:
+    """{volume: hashes} that the manifests of the card's label version ask for, newest last."""
+    card, folder = dataset.card, dataset.splits_folder
+    found: dict[str, VolumeHashes] = {}
+    for version in manifest_versions(card.key, folder):
+        manifest = load_manifest(card.key, version, folder)
+        if manifest.label_version == card.label_version:
+            found.update(manifest.volumes)
+    return found
+
+
+def read_index(folder: Path, dataset: Dataset) -> StoreIndex | None:
+    """store.json of a complete store; None when the store has to be made (again).
+
+    Looks at names, lengths and recorded hashes only, never at voxels: milliseconds at any size.
+    """
+    card = dataset.card
+    try:
+        index = StoreIndex.model_validate_json((folder / INDEX).read_text("utf-8"))
+        sizes = [
+            (array.n_bytes, (folder / array.file).stat().st_size)
+            for volume in index.volumes.values()
+            for array in volume.arrays
+        ]
+    except (OSError, ValidationError, UnicodeDecodeError):
+        return None
+    same = (index.dataset, index.label_version) == (card.key, card.label_version)
+    complete = set(index.volumes) == {volume.name for volume in card.volumes}
+    if not (same and complete and all(recorded == found for recorded, found in sizes)):
+        return None
+    return None if _surprises(index, expected_hashes(dataset)) else index
+
+
+def write_store(
+    dataset: Dataset, files: SourceFiles, folder: Path, *, progress: Progress = no_progress
+) -> StoreIndex:
+    """Convert a dataset into a store, slice by slice. The caller holds the dataset's lock.
+
+    Args:
+        dataset: What to convert.
+        files: Its published files.
+        folder: Where the store shall be; made when missing; what an earlier, killed run left is removed.
+        progress: Told (slices done, slices in all of this array, file name).
+
+    Raises:
+        IntegrityError: A published file has another hash, or an array decodes to another hash than the split
+            manifest asks for; every such array is named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    clean(folder)
+    card = dataset.card
+    volumes = {raw.name: _write_volume(raw, card, folder, progress) for raw in dataset.read(card, files)}
+    if missing := [volume.name for volume in card.volumes if volume.name not in volumes]:
+        raise IntegrityError(f"{card.key}: the reader gave no {', '.join(missing)}; its card lists them.")
+    index = StoreIndex(
+        schema_version=1,
+        dataset=card.key,
+        label_version=card.label_version,
+        mitobench=_version(),
+        members={name: sha256 for file in card.files for name, sha256 in file.members.items()},
+        volumes=volumes,
+    )
+    if problems := _surprises(index, expected_hashes(dataset)):
+        clean(folder)
+        raise IntegrityError(
+            f"{card.key} does not decode to what its split manifest asks for:\n  "
+            + "\n  ".join(problems)
+            + "\nThe published files are as expected, so a decoder or the reader differs. Please report it."
+        )
+    temporary = folder / f".{INDEX}.{os.getpid()}{TEMPORARY_SUFFIX}"
+    temporary.write_text(json.dumps(index.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / INDEX)
+    return index
+
+
+def clean(folder: Path) -> None:
+    """Make a store incomplete and drop what killed runs left; arrays that others have mapped stay alive."""
+    (folder / INDEX).unlink(missing_ok=True)
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+def open_stored(folder: Path, array: StoredArray) -> NDArray[Any]:
+    """One array of a store as a read-only memory map."""
+    return open_npy(folder / array.file)
+
+
+def _write_volume(raw: RawVolume, card: DatasetCard, folder: Path, progress: Progress) -> StoredVolume:
+    shape = card.volume(raw.name).shape
+
+    def write(what: str, slabs: Callable[[], Slabs], dtype: str) -> StoredArray:
+        name = f"{raw.name}.{what}.npy"
+        written: WrittenArray = write_npy_atomic(
+            folder / name, slabs(), shape=shape, dtype=np.dtype(dtype), progress=progress
+        )
+        return StoredArray(
+            file=name,
+            dtype=dtype,
+            n_bytes=written.n_bytes,
+            sha256=written.sha256,
+            array_sha256=written.array_sha256,
+        )
+
+    return StoredVolume(
+        shape=shape,
+        voxel_size_nm=card.voxel_size_nm,
+        label_kind=card.label_kind,
+        image=write("image", raw.image, "uint8"),
+        labels=None if raw.labels is None else write("labels", raw.labels, card.label_dtype),
+    )
+
+
+def _surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str]:
+    """One line per array whose decoded hash is not the one that the manifests ask for."""
+    problems = []
+    for name, hashes in expected.items():
+        volume = index.volumes.get(name)
+        if volume is None:
+            problems.append(f"{name}: the manifest has it, the store does not")
+            continue
+        labels = None if volume.labels is None else volume.labels.array_sha256
+        pairs = (
+            ("image", volume.image.array_sha256, hashes.image_sha256),
+            ("labels", labels, hashes.labels_sha256),
+        )
+        problems += [
+            f"{name} {what}: decodes to {found}, the manifest says {wanted}"
+            for what, found, wanted in pairs
+            if found != wanted
+        ]
+    return problems
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mitobench")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,41 @@
+"""Cards as a table for people. Sole place of the datasets wing that imports pandas."""
+
+from typing import TYPE_CHECKING
+
+from mitobench.datasets.manifest import load_manifest
+from mitobench.datasets.registry import DATASETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def list_datasets() -> "pd.DataFrame":
+    """One row per dataset, indexed by key.
+
+    Returns:
+        Columns: title, specimen, tissue, modality, shape (every volume, z x y x x), voxel_size_nm (z, y, x),
+        labels, licence, download_mb (0 = generated), splits (voxels as boxes of the newest version), version.
+    """
+    import pandas as pd
+
+    rows = []
+    for key, dataset in sorted(DATASETS.items()):
+        card = dataset.card
+        manifest = load_manifest(key, None, dataset.splits_folder)
+        rows.append(
+            {
+                "key": key,
+                "title": card.title,
+                "specimen": card.specimen,
+                "tissue": card.tissue,
+                "modality": card.modality,
+                "shape": ", ".join("x".join(map(str, volume.shape)) for volume in card.volumes),
+                "voxel_size_nm": card.voxel_size_nm,
+                "labels": card.label_kind,
+                "licence": card.licence.id,
+                "download_mb": round(card.raw_bytes / 1e6, 1),
+                "splits": ", ".join(manifest.splits),
+                "version": manifest.version,
+            }
+        )
+    return pd.DataFrame(rows).set_index("key")
