@@ -1,0 +1,1 @@
+"""Segment Anything as a baseline: model, prompts, zero-shot prediction, fine-tuning. Nothing is imported here."""
