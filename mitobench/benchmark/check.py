@@ -1,0 +1,170 @@
+"""What can be wrong with leaderboard entries, each named by file and field. Changes nothing."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitobench.benchmark.entry import entry_keys, record_files
+from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
+from mitobench.benchmark.names import RecordName
+from mitobench.benchmark.record import Record
+from mitobench.benchmark.reported import REPORTED, read_reported
+from mitobench.benchmark.rescore import differences
+from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
+from mitobench.benchmark.tracks import TRACKS
+from mitobench.errors import MitobenchError
+from mitobench.metrics import OverlapTable
+
+FOLDERS = frozenset({"tables", "gallery", "curves"})
+"""Folders an entry may hold."""
+MAX_BYTES = {".json": 1 << 20, ".toml": 1 << 16, ".csv": 1 << 25}
+"""Largest files of an entry, by ending."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that is wrong.
+
+    Attributes:
+        file: Path below the leaderboard.
+        field: Field or row, or "" for the whole file.
+        message: What is wrong, and what to do.
+    """
+
+    file: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.field}: {self.message}" if self.field else f"{self.file}: {self.message}"
+
+
+def check_entries(folder: Path) -> list[Problem]:
+    """Every problem of every entry, and of reported.toml.
+
+    Args:
+        folder: The leaderboard.
+    """
+    problems: list[Problem] = []
+    records: dict[str, Record] = {}
+    cards: dict[str, ModelCard] = {}
+    for key in entry_keys(folder):
+        problems += _check_model(folder / key, cards)
+        problems += _check_files(folder / key)
+        if not record_files(folder / key):
+            problems.append(Problem(file=key, field="", message="has no record; score a prediction into it"))
+        for path in record_files(folder / key):
+            problems += _check_record(path, records)
+    try:
+        read_reported(folder)
+    except MitobenchError as error:
+        problems.append(Problem(file=REPORTED, field="", message=str(error)))
+    return [*problems, *_check_groups(records), *_check_copies(records, cards)]
+
+
+def _check_model(entry: Path, cards: dict[str, ModelCard]) -> Iterator[Problem]:
+    file = f"{entry.name}/{MODEL}"
+    try:
+        cards[entry.name] = read_model(entry / MODEL)
+    except MitobenchError as error:
+        yield Problem(file=file, field="", message=str(error))
+        return
+    if cards[entry.name].key != entry.name:
+        said = cards[entry.name].key
+        yield Problem(file=file, field="key", message=f"is {said!r}, but the folder is {entry.name!r}")
+
+
+def _check_files(entry: Path) -> Iterator[Problem]:
+    for path in sorted(entry.rglob("*")):
+        file = path.relative_to(entry.parent).as_posix()
+        limit = MAX_BYTES.get(path.suffix)
+        if path.is_symlink():
+            yield Problem(file=file, field="", message="is a link; copy the file instead")
+        elif path.is_file() and limit is not None and path.stat().st_size > limit:
+            yield Problem(file=file, field="", message=f"is larger than {limit} bytes; is it the right file?")
+    for path in sorted(entry.iterdir()):
+        known = path.name in FOLDERS if path.is_dir() else path.name == MODEL or path.suffix == ".json"
+        if not known:
+            file = path.relative_to(entry.parent).as_posix()
+            yield Problem(file=file, field="", message="belongs to no part of an entry; remove it")
+
+
+def _check_record(path: Path, records: dict[str, Record]) -> Iterator[Problem]:
+    entry = path.parent
+    file = f"{entry.name}/{path.name}"
+    try:
+        name = RecordName.parse(path.name)
+        record = Record.read(path)
+    except MitobenchError as error:
+        yield Problem(file=file, field="", message=str(error))
+        return
+    records[file] = record
+    for field in ("dataset", "version", "track", "seed"):
+        said, named = getattr(record, field), getattr(name, field)
+        if said != named:
+            yield Problem(file=file, field=field, message=f"is {said!r}, but the file name says {named!r}")
+    if record.model != entry.name:
+        yield Problem(
+            file=file, field="model", message=f"is {record.model!r}, but the folder is {entry.name!r}"
+        )
+    if record.track not in TRACKS:
+        yield Problem(file=file, field="track", message=f"is {record.track!r}; known: {', '.join(TRACKS)}")
+    if record.split != "test":
+        yield Problem(file=file, field="split", message=f"is {record.split!r}; the board shows test alone")
+    yield from _check_tables(record, entry, file)
+
+
+def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
+    try:
+        tables = read_overlaps(record, entry)
+        objects = read_objects(record, entry)
+    except MitobenchError as error:
+        yield Problem(file=file, field="table", message=str(error))
+        return
+    for wrong in differences(record, tables):
+        message = f"is {wrong.found!r}, but the table gives {wrong.expected!r}; score the prediction again"
+        yield Problem(file=file, field=wrong.field, message=message)
+    if record.objects is not None and _sizes(objects) != _table_sizes(tables):
+        message = "do not have the sizes of the overlap table; score the prediction again"
+        yield Problem(file=file, field="objects", message=message)
+
+
+def _sizes(objects: Sequence[ObjectRow]) -> dict[tuple[str, str, int], int]:
+    return {(row.volume, row.side, row.id): row.voxels for row in objects}
+
+
+def _table_sizes(tables: Mapping[str, OverlapTable]) -> dict[tuple[str, str, int], int]:
+    sizes: Counter[tuple[str, str, int]] = Counter()
+    for volume, table in tables.items():
+        for true_id, pred_id, voxels, _ in table.rows():
+            sizes[volume, "true", true_id] += voxels
+            sizes[volume, "pred", pred_id] += voxels
+    return {key: voxels for key, voxels in sizes.items() if key[2] and voxels}
+
+
+def _check_groups(records: Mapping[str, Record]) -> Iterator[Problem]:
+    """Rows that stand in one ranking have to be scored on the same bytes by the same definitions."""
+    first: dict[tuple[str, str, str], tuple[str, Record]] = {}
+    for file, record in records.items():
+        group = (record.dataset, record.version, record.track)
+        other_file, other = first.setdefault(group, (file, record))
+        for field in ("manifest_sha256", "definitions", "truth", "regions"):
+            if getattr(record, field) != getattr(other, field):
+                yield Problem(
+                    file=file, field=field, message=f"differs from {other_file}, so the two do not compare"
+                )
+
+
+def _check_copies(records: Mapping[str, Record], cards: Mapping[str, ModelCard]) -> Iterator[Problem]:
+    """The same labels under two names; controls may coincide with a model that learnt nothing."""
+    seen: dict[tuple[tuple[str, str], ...], str] = {}
+    for file, record in records.items():
+        card = cards.get(file.partition("/")[0])
+        if card is None or card.kind == "control" or not record.counts.voxels.tp:
+            continue
+        roots = (record.track, record.dataset), *sorted(record.prediction.label_roots.items())
+        if roots in seen:
+            message = f"are those of {seen[roots]}; is one a copy of the other?"
+            yield Problem(file=file, field="prediction.label_roots", message=message)
+        seen.setdefault(roots, file)

@@ -1,0 +1,179 @@
+"""The folder of entries to table.csv, board.json and a DataFrame. Sole importer of pandas in this wing."""
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mitobench.benchmark.check import Problem, check_entries
+from mitobench.benchmark.entry import Entry, entry_keys, load_entries, load_entry
+from mitobench.benchmark.ranking import HEADLINE, Scored, board_rows
+from mitobench.benchmark.record import Record, to_json, write_text_atomic
+from mitobench.benchmark.reported import read_reported
+from mitobench.benchmark.rescore import differences, rescored
+from mitobench.errors import BadInputError, MitobenchError, RecordError
+from mitobench.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Entry", "Problem", "build", "check", "load_entry", "table"]
+
+BOARD_SCHEMA = 1
+TABLE, BOARD = "table.csv", "board.json"
+COLUMNS = ("dataset", "version", "split", "track", "rank", "entry", "name", "kind", "seed", "status")
+"""Columns before the metrics, which follow in the order of METRICS."""
+
+
+def build(folder: Path, *, drop: tuple[str, ...] = ()) -> list[Path]:
+    """Write table.csv (one row per record) and board.json (one row per entry and group) from the records.
+
+    Args:
+        folder: The leaderboard.
+        drop: Rows that may vanish, each "<entry>/<record stem>"; any other row of the old table must still be
+            there. To take a row back, set its status to "withdrawn" instead.
+
+    Returns:
+        The files.
+
+    Raises:
+        RecordError: An entry cannot be read, a score does not follow from its table, or a row got lost.
+    """
+    texts = _render(folder)
+    gone = sorted(_known_rows(_read(folder / TABLE)) - _known_rows(texts[TABLE]) - set(drop))
+    if gone:
+        raise RecordError(
+            f"Rows of {TABLE} have no record any more: {', '.join(gone)}. Restore the files, or give the row "
+            'the status "withdrawn".'
+        )
+    for name, text in texts.items():
+        write_text_atomic(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def check(folder: Path) -> list[Problem]:
+    """Everything that is wrong with a leaderboard; nothing is changed.
+
+    Every score and count is recomputed from its overlap table, so an edited number is found and named.
+
+    Args:
+        folder: The leaderboard.
+
+    Returns:
+        Problems with file and field; empty when all is well.
+    """
+    problems = check_entries(folder)
+    try:
+        texts = _render(folder)
+    except MitobenchError as error:
+        return problems or [Problem(file=folder.name, field="", message=str(error))]
+    lost = sorted(_known_rows(_read(folder / TABLE)) - _known_rows(texts[TABLE]))
+    problems += [Problem(file=TABLE, field=row, message="its record is gone; restore it") for row in lost]
+    if entry_keys(folder):
+        problems += [
+            Problem(file=name, field="", message="is stale; run: mitobench leaderboard build")
+            for name, text in texts.items()
+            if _read(folder / name) != text
+        ]
+    return problems
+
+
+def table(folder: Path) -> "pd.DataFrame":
+    """All measured rows, one per record, ranked inside each dataset and track.
+
+    Args:
+        folder: The leaderboard.
+
+    Returns:
+        Columns dataset, version, split, track, rank (by entry, NA where unranked), entry, name, kind, seed,
+        status, then one per metric (NaN where undefined) and date.
+
+    Raises:
+        RecordError: As in `build`.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(_table_rows(*_collect(folder)), columns=_columns())
+    metrics = [key for key in METRICS if key in frame.columns]
+    return frame.astype({"rank": "Int64", "seed": "int64"} | dict.fromkeys(metrics, "float64"))
+
+
+def _render(folder: Path) -> dict[str, str]:
+    """The text of both files."""
+    found, rows = _collect(folder)
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, _columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_table_rows(found, rows))
+    board = {
+        "schema": BOARD_SCHEMA,
+        "headline": HEADLINE,
+        "rows": rows,
+        "records": [_record_row(one) for one in found],
+        "reported": [asdict(row) for row in read_reported(folder)],
+    }
+    return {TABLE: buffer.getvalue(), BOARD: to_json(board)}
+
+
+def _collect(folder: Path) -> tuple[list[Scored], list[dict[str, Any]]]:
+    if not folder.is_dir():
+        raise BadInputError(f"{folder} is no folder; expected a leaderboard, one folder per entry.")
+    found = []
+    for entry in load_entries(folder):
+        for record in entry.records:
+            scores = _checked(entry, record).scores
+            found.append(Scored(model=entry.model, record=record, scores=scores))
+    found.sort(key=lambda one: one.order)
+    return found, board_rows(found)
+
+
+def _checked(entry: Entry, record: Record) -> Record:
+    """The record with newer metrics filled in; its own numbers have to follow from its table."""
+    tables = entry.tables[record.name.stem]
+    wrong = differences(record, tables)
+    if wrong:
+        listed = "; ".join(map(str, wrong[:5]))
+        raise RecordError(
+            f"{entry.key}/{record.name.file}: {listed}. Score the prediction again; records are never edited."
+        )
+    return rescored(record, tables)
+
+
+def _columns() -> list[str]:
+    return [*COLUMNS, *METRICS, "date"]
+
+
+def _table_rows(found: list[Scored], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    place = {(row["dataset"], row["version"], row["track"], row["entry"]): i for i, row in enumerate(rows)}
+    ordered = sorted(found, key=lambda one: (place[(*one.group, one.record.model)], one.record.seed))
+    lines = []
+    for one in ordered:
+        row, record = rows[place[(*one.group, one.record.model)]], one.record
+        head = {key: row.get(key) for key in COLUMNS} | {"seed": record.seed, "status": record.status}
+        metrics = {key: one.scores.get(key) for key in METRICS}
+        lines.append({**head, **metrics, "date": record.provenance.date})
+    return lines
+
+
+def _record_row(one: Scored) -> dict[str, Any]:
+    record = one.record
+    return {
+        "entry": record.model,
+        "stem": record.name.stem,
+        "dataset": record.dataset,
+        "version": record.version,
+        "track": record.track,
+        "seed": record.seed,
+        "status": record.status,
+        HEADLINE: one.scores[HEADLINE],
+    }
+
+
+def _read(path: Path) -> str:
+    return path.read_bytes().decode() if path.is_file() else ""
+
+
+def _known_rows(text: str) -> set[str]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    return {f"{row['entry']}/{row['dataset']}@{row['version']}.{row['track']}.{row['seed']}" for row in rows}

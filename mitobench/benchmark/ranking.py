@@ -1,0 +1,139 @@
+"""Entries into the rows of the board: seeds joined, ranks given inside a dataset and track. Opens no file."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+from typing import Any
+
+from mitobench.benchmark.model_card import ModelCard
+from mitobench.benchmark.record import Record
+from mitobench.benchmark.schema import Score
+from mitobench.benchmark.tracks import TRACKS
+
+HEADLINE = "iou"
+"""The metric that ranks."""
+LADDER = ("withdrawn", "disputed", "self-scored", "rescored", "reproduced")
+"""Status from least to most trusted; joined seeds are as trusted as the least."""
+Group = tuple[str, str, str]
+"""Dataset, version, track: only rows of one group are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A record with its entry, ready to be ranked.
+
+    Attributes:
+        model: The card of the entry.
+        record: The record.
+        scores: Its scores, with those newer than the record filled in from its table.
+    """
+
+    model: ModelCard
+    record: Record
+    scores: dict[str, Score]
+
+    @property
+    def group(self) -> Group:
+        """Where it is compared."""
+        return self.record.dataset, self.record.version, self.record.track
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sort key: group, entry, seed."""
+        return *self.group, self.record.model, self.record.seed
+
+
+def board_rows(found: Iterable[Scored]) -> list[dict[str, Any]]:
+    """One row per entry, dataset, version and track: the mean over its seeds, ranked inside its group.
+
+    Returns:
+        Plain JSON values, best first inside each group; unranked rows keep their place by score but have rank
+        None: controls, withdrawn rows and rows of diagnostic tracks.
+    """
+    rows: list[dict[str, Any]] = []
+    for group, members in groupby(sorted(found, key=lambda one: one.order), key=lambda one: one.group):
+        joined = [_join(list(seeds)) for _, seeds in groupby(members, key=lambda one: one.record.model)]
+        joined.sort(key=_best_first)
+        _rank(joined)
+        _add_blind(joined, prompted=TRACKS[group[2]].prompted)
+        rows += joined
+    return rows
+
+
+def _join(seeds: Sequence[Scored]) -> dict[str, Any]:
+    """The row of one entry in one group."""
+    model, record = seeds[0].model, seeds[0].record
+    status = min((one.record.status for one in seeds), key=LADDER.index)
+    ranked = TRACKS[record.track].ranked and model.kind != "control" and status != "withdrawn"
+    keys = [key for key in seeds[0].scores if all(key in one.scores for one in seeds)]
+    values = {key: [one.scores[key] for one in seeds] for key in keys}
+    return {
+        "entry": record.model,
+        "name": model.title,
+        "kind": model.kind,
+        "dataset": record.dataset,
+        "version": record.version,
+        "split": record.split,
+        "track": record.track,
+        "seeds": [one.record.seed for one in seeds],
+        "status": status,
+        "ranked": ranked and _mean(values[HEADLINE]) is not None,
+        "rank": None,
+        "scores": {key: _mean(values[key]) for key in keys},
+        "spread": {key: _spread(values[key]) for key in keys if len(seeds) > 1 and _defined(values[key])},
+        "intervals": _intervals(record) if len(seeds) == 1 else {},
+        "blind": None,
+        "gain": None,
+        "parameters": model.parameters,
+        "trained_on": ", ".join(model.training_data) + (" + other data" if model.other_data else ""),
+        "initialisation": model.initialisation,
+        "contaminated": model.saw(dataset=record.dataset, version=record.version, split=record.split),
+        "date": max(one.record.provenance.date for one in seeds),
+        "note": model.notes,
+    }
+
+
+def _best_first(row: dict[str, Any]) -> tuple[bool, float, str]:
+    score = row["scores"][HEADLINE]
+    return score is None, -(score or 0.0), row["entry"]
+
+
+def _rank(rows: Sequence[dict[str, Any]]) -> None:
+    """Equal scores share a rank, and the next rank counts all rows before it: 1, 1, 3."""
+    ranked = [row for row in rows if row["ranked"]]
+    for row in ranked:
+        row["rank"] = 1 + sum(other["scores"][HEADLINE] > row["scores"][HEADLINE] for other in ranked)
+
+
+def _add_blind(rows: Sequence[dict[str, Any]], *, prompted: bool) -> None:
+    """What the prompt alone is worth: the best control of the group, image unopened."""
+    controls = [row["scores"][HEADLINE] for row in rows if row["kind"] == "control"]
+    blind = max((score for score in controls if score is not None), default=None)
+    if not prompted or blind is None:
+        return
+    for row in rows:
+        score = row["scores"][HEADLINE]
+        row["blind"] = blind
+        row["gain"] = (score - blind) / (1 - blind) if score is not None and blind < 1 else None
+
+
+def _intervals(record: Record) -> dict[str, dict[str, Any]]:
+    return {
+        key: {"low": one.low, "high": one.high, "units": one.units, "reliable": one.reliable}
+        for key, one in record.intervals.items()
+    }
+
+
+def _defined(values: Sequence[Score]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _mean(values: Sequence[Score]) -> Score:
+    defined = _defined(values)
+    return fmean(defined) if defined else None
+
+
+def _spread(values: Sequence[Score]) -> list[float]:
+    defined = _defined(values)
+    return [min(defined), max(defined)]
