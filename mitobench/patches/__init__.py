@@ -1,20 +1,20 @@
 """Volumes cut into patches, sampled, and put together again. No torch, no files, no models live here."""
 
-from mitobench.patches.grid import (
-    Edge,
-    Origins,
-    PatchShape,
-    cut_patches,
-    grid_origins,
-    patch_shape_from_nm,
-)
+from mitobench.patches.batch import PatchBatch, PatchSample
+from mitobench.patches.dataset import Keep, PatchDataset
+from mitobench.patches.gather import cut_patches
+from mitobench.patches.grid import Edge, Origins, PatchShape, grid_origins, patch_shape_from_nm
 from mitobench.patches.sample import PatchTable, RandomPatchSampler, sample_origins
 from mitobench.patches.stitch import stitch_patches
 from mitobench.patches.window import Weights
 
 __all__ = [
     "Edge",
+    "Keep",
     "Origins",
+    "PatchBatch",
+    "PatchDataset",
+    "PatchSample",
     "PatchShape",
     "PatchTable",
     "RandomPatchSampler",

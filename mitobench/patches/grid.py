@@ -1,10 +1,10 @@
-"""Where patches lie in a volume, and cutting them out. No volumes, no samples, no weights live here."""
+"""Where patches lie in a volume. No pixel is touched here."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mitobench.errors import BadInputError, ShapeError
 from mitobench.volume import Index3, VoxelSize
@@ -124,67 +124,3 @@ def _axis_origins(length: int, patch: int, step: int, edge: Edge) -> NDArray[np.
     if edge == "shift" and starts[-1] != length - patch:
         starts = np.append(starts, length - patch)
     return starts
-
-
-def cut_patches(
-    array: NDArray[Any],
-    origins: ArrayLike,
-    *,
-    patch_shape: Sequence[int],
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """Patches of one array, copied into one new buffer; past the edge they are filled by reflection.
-
-    Args:
-        array: (z, y, x), any dtype; a memory map is read only where a patch lies.
-        origins: (n, 3), as from `grid_origins`.
-        patch_shape: (y, x) or (z, y, x).
-        out: Buffer of shape (n, *patch_shape) to fill; None makes one.
-
-    Returns:
-        (n, *patch_shape), dtype of the array or of `out`.
-
-    Raises:
-        ShapeError: The array is not 3-D, or `out` or `origins` has another shape.
-    """
-    patch = as_index3(patch_shape, what="patch_shape")
-    places = np.asarray(origins, dtype=np.int64)
-    if array.ndim != 3 or places.ndim != 2 or places.shape[1] != 3:
-        raise ShapeError(
-            f"The array has shape {array.shape} and origins {places.shape}; expected (z, y, x) and (n, 3)."
-        )
-    full = (len(places), *(int(n) for n in patch_shape))
-    if out is None:
-        out = np.empty(full, array.dtype)
-    elif out.shape != full:
-        raise ShapeError(f"out has shape {out.shape}; expected {full}.")
-    source = plain_array(array)
-    for place, target in zip(places.tolist(), out.reshape(len(places), *patch), strict=True):
-        copy_patch(source, place, target)
-    return out
-
-
-def plain_array(array: NDArray[Any]) -> NDArray[Any]:
-    """The same memory without the np.memmap wrapper, which makes each slice three times as slow."""
-    return array.view(np.ndarray) if isinstance(array, np.memmap) else array
-
-
-def copy_patch(source: NDArray[Any], origin: Sequence[int], target: NDArray[Any]) -> None:
-    """Copy the window of `target`'s shape that starts at `origin`; reflect outside. Checks nothing."""
-    z, y, x = origin
-    depth, height, width = target.shape
-    size_z, size_y, size_x = source.shape
-    if min(z, y, x) >= 0 and z + depth <= size_z and y + height <= size_y and x + width <= size_x:
-        target[:] = source[z : z + depth, y : y + height, x : x + width]
-        return
-    lines = [_reflected(o, p, n) for o, p, n in zip(origin, target.shape, source.shape, strict=True)]
-    low = [int(line.min()) for line in lines]
-    box = source[tuple(slice(a, int(line.max()) + 1) for a, line in zip(low, lines, strict=True))]
-    target[:] = box[np.ix_(*(line - a for line, a in zip(lines, low, strict=True)))]
-
-
-def _reflected(start: int, count: int, length: int) -> NDArray[np.int64]:
-    """Indices start .. start + count - 1, folded back into 0 .. length - 1 without repeating the border."""
-    period = max(2 * (length - 1), 1)
-    folded = np.arange(start, start + count, dtype=np.int64) % period
-    return np.minimum(folded, period - folded) if length > 1 else np.zeros(count, np.int64)

@@ -1,0 +1,277 @@
+"""Patches of volumes as a map-style dataset, gathered batch by batch. No torch, no files, no models here."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mitobench.errors import BadInputError, MissingExtraError, ShapeError
+from mitobench.patches.batch import BatchView, PatchBatch
+from mitobench.patches.buffers import BufferPool
+from mitobench.patches.foreground import patch_foreground, patch_has_foreground
+from mitobench.patches.gather import gather_images, gather_masks, plain_array
+from mitobench.patches.grid import Edge, Origins, as_index3, check_patch_fits, grid_origins
+from mitobench.patches.loader import epoch_batches, read_ahead
+from mitobench.patches.mapped import portable, restored
+from mitobench.patches.sample import PatchTable
+from mitobench.volume import Volume
+
+Keep = Literal["all", "foreground"]
+"""Which patches of the grid stay: every one, or those with a non-zero label."""
+
+
+class PatchDataset(Sequence[Any]):
+    """Patches of volumes, cut when they are asked for; each is a `PatchSample`.
+
+    Works in a torch DataLoader as it is. Faster is `DataLoader(patches, batch_size=32, shuffle=True,
+    collate_fn=patches.collate)`, where a batch is one gather and nothing is copied twice; fastest is
+    `batches`, which reads ahead with threads and needs no torch. Images stay uint8: scale them on the device.
+
+    Args:
+        volumes: What to cut; a split is one.
+        patch_shape: (y, x) for pieces of single slices, or (z, y, x).
+        stride: Step of the grid, same form; None means edge to edge.
+        keep: "all" patches, or those with "foreground", a non-zero label inside the volume.
+        min_foreground: With keep="foreground", least fraction of such voxels, in [0, 1].
+        edge: "shift", "drop" or "pad", see `grid_origins`.
+        table: Places to cut instead of a grid, (n, 4) as from `RandomPatchSampler.draw`.
+        labels: Whether samples also carry the ids under "labels".
+        transform: Called with each sample, a dict, as MONAI's dictionary transforms want it; its result takes
+            the place of the sample. `gather` and `batches` do not call it.
+
+    Attributes:
+        patch_shape: As given.
+        table: (n, 4) int64: number of the volume, z, y, x.
+        names: Names of the volumes.
+
+    Raises:
+        BadInputError: No volumes, labels that are asked for and missing, a bad choice or fraction.
+        ShapeError: A patch that does not fit, or a table that is not (n, 4).
+
+    Empty: A filter that no patch passes leaves a dataset of length 0.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        *,
+        patch_shape: Sequence[int],
+        stride: Sequence[int] | None = None,
+        keep: Keep = "all",
+        min_foreground: float = 0.0,
+        edge: Edge = "shift",
+        table: ArrayLike | None = None,
+        labels: bool = False,
+        transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        _check_options(keep, min_foreground)
+        self.patch_shape = tuple(int(n) for n in patch_shape)
+        self.names = tuple(volume.name for volume in volumes)
+        self._patch = as_index3(patch_shape, what="patch_shape")
+        self._images = [plain_array(volume.image) for volume in volumes]
+        self._labels = _label_arrays(volumes, needed=labels or keep == "foreground")
+        self._id_dtype = _id_dtype(self._labels) if labels else None
+        self._transform = transform
+        self._pool = BufferPool()
+        if table is None:
+            self.table = self._grid(stride, edge)
+        else:
+            self.table = self._checked(table, edge)
+        if keep == "foreground":
+            self.table = self.table[self._passes(min_foreground)]
+
+    @property
+    def origins(self) -> Origins:
+        """First voxel of each patch, (n, 3) int64; what `stitch_patches` takes for a single volume."""
+        return self.table[:, 1:]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self.__getitems__(range(*index.indices(len(self))))
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
+        """Several samples by one gather; a DataLoader calls this once per batch."""
+        view = BatchView(self.gather(indices))
+        return view if self._transform is None else [self._transform(sample) for sample in view]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Mapped files travel to worker processes by name; only arrays in memory are copied."""
+        arrays = {name: [portable(a) for a in getattr(self, name)] for name in ("_images", "_labels")}
+        return {**self.__dict__, **arrays, "_pool": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._pool = BufferPool()
+        self._images, self._labels = ([restored(a) for a in state[k]] for k in ("_images", "_labels"))
+
+    def gather(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> PatchBatch:
+        """Patches in one buffer per key.
+
+        Args:
+            indices: Numbers of patches, in any order; negative ones count from the end.
+
+        Returns:
+            Arrays with the batch in front. Their memory is used again when the last view of it is gone.
+
+        Raises:
+            IndexError: A number outside the dataset.
+        """
+        rows = self.table[np.asarray(indices, dtype=np.int64)]
+        places, n = rows.tolist(), len(rows)
+        batch: PatchBatch = {
+            "image": self._pool.take((n, 1, *self.patch_shape), np.uint8),
+            "volume": [self.names[place[0]] for place in places],
+            "origin": rows[:, 1:],
+        }
+        gather_images(batch["image"].reshape(n, *self._patch), self._images, places)
+        if self._labels:
+            batch["mask"] = self._pool.take(batch["image"].shape, np.uint8)
+            gather_masks(batch["mask"].reshape(n, *self._patch), self._labels, places)
+        if self._id_dtype is not None:
+            batch["labels"] = self._pool.take(batch["image"].shape, self._id_dtype)
+            gather_images(batch["labels"].reshape(n, *self._patch), self._labels, places)
+        return batch
+
+    def collate(self, samples: Any) -> Any:
+        """The `collate_fn` of a torch DataLoader: a dict of tensors over the gathered memory, no copy.
+
+        With a transform the samples are stacked by torch's own rule instead.
+
+        Args:
+            samples: What `__getitems__` returned.
+
+        Returns:
+            Dict with the keys of `PatchBatch`; arrays are tensors.
+
+        Raises:
+            MissingExtraError: torch is not loaded, so there is no DataLoader either; use `batches`.
+        """
+        torch = sys.modules.get("torch")
+        if torch is None:
+            raise MissingExtraError("torch", "train", "PatchDataset.collate, the collate_fn of a DataLoader,")
+        if not isinstance(samples, BatchView):
+            return torch.utils.data.default_collate(list(samples))
+        return {
+            name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+            for name, value in samples.arrays.items()
+        }
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        threads: int = 2,
+    ) -> Iterator[PatchBatch]:
+        """One epoch of batches, gathered by threads while the caller works.
+
+        `torch.from_numpy(batch["image"])` shares the memory. The order depends on seed and epoch alone, and
+        is the same for any number of threads.
+
+        Args:
+            batch_size: Patches in a batch; the last one may be smaller.
+            seed: Of the run.
+            epoch: Of the run.
+            shuffle: Whether the order is random.
+            drop_last: True gives every rank the same number of full batches; False gives every patch to
+                exactly one rank.
+            rank: Of this process.
+            world_size: Number of processes.
+            threads: Threads that gather; 0 gathers when asked.
+
+        Raises:
+            BadInputError: A negative number, no batch size, a rank that is not below world_size, or a
+                transform, which works on single samples.
+        """
+        if self._transform is not None:
+            raise BadInputError(
+                "batches() hands out whole batches, but this dataset has a transform for single samples. "
+                "Use a DataLoader, or build the dataset without transform= and change the batches."
+            )
+        plan = epoch_batches(
+            len(self),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
+        )
+        return read_ahead(self.gather, plan, threads=threads)
+
+    def _grid(self, stride: Sequence[int] | None, edge: Edge) -> PatchTable:
+        tables = []
+        for number, image in enumerate(self._images):
+            check_patch_fits(image.shape, self._patch, edge=edge, name=self.names[number])
+            origins = grid_origins(image.shape, patch_shape=self._patch, stride=stride, edge=edge)
+            tables.append(np.column_stack([np.full(len(origins), number), origins]))
+        return np.concatenate(tables)
+
+    def _checked(self, table: ArrayLike, edge: Edge) -> PatchTable:
+        rows = np.asarray(table, dtype=np.int64)
+        if rows.ndim != 2 or rows.shape[1] != 4:
+            raise ShapeError(f"table has shape {rows.shape}; expected (n, 4): number of the volume, z, y, x.")
+        if rows.size and not 0 <= rows[:, 0].min() <= rows[:, 0].max() < len(self.names):
+            raise BadInputError(
+                f"table names volumes {rows[:, 0].min()} to {rows[:, 0].max()}, "
+                f"but the last of {len(self.names)} is {len(self.names) - 1}."
+            )
+        sizes = np.array([image.shape for image in self._images])[rows[:, 0]]
+        outside = (rows[:, 1:] < 0) | (rows[:, 1:] + self._patch > sizes)
+        if edge != "pad" and outside.any():
+            first = rows[outside.any(axis=1)][0].tolist()
+            raise ShapeError(
+                f"The patch at {tuple(first[1:])} reaches past volume {self.names[first[0]]!r} of shape "
+                f"{self._images[first[0]].shape}. Take another table, or edge='pad' to fill by reflection."
+            )
+        return rows
+
+    def _passes(self, least: float) -> NDArray[np.bool_]:
+        passes = np.zeros(len(self.table), np.bool_)
+        for number, labels in enumerate(self._labels):
+            mine = self.table[:, 0] == number
+            found = patch_has_foreground(labels, self.origins[mine], patch=self._patch)
+            if least > 0:
+                found &= patch_foreground(labels, self.origins[mine], patch=self._patch) >= least
+            passes[mine] = found
+        return passes
+
+
+def _check_options(keep: str, min_foreground: float) -> None:
+    if keep not in ("all", "foreground"):
+        raise BadInputError(f"keep is {keep!r}; expected 'all' or 'foreground'.")
+    if not 0 <= min_foreground <= 1:
+        raise BadInputError(f"min_foreground is {min_foreground}; expected a fraction in [0, 1].")
+    if min_foreground and keep == "all":
+        raise BadInputError(f"min_foreground is {min_foreground} but keep is 'all'. Pass keep='foreground'.")
+
+
+def _label_arrays(volumes: Sequence[Volume], *, needed: bool) -> list[NDArray[Any]]:
+    """The labels of all volumes; none when no volume has any."""
+    if not volumes:
+        raise BadInputError("There are no volumes to cut into patches; expected at least one.")
+    missing = [volume.name for volume in volumes if volume.labels is None]
+    if missing and (needed or len(missing) < len(volumes)):
+        raise BadInputError(
+            f"{', '.join(missing)} has no labels, which keep='foreground', labels=True and volumes beside it "
+            "need. Leave it out, or pass volumes without labels on their own."
+        )
+    return [plain_array(volume.labels) for volume in volumes if volume.labels is not None]
+
+
+def _id_dtype(arrays: Sequence[NDArray[Any]]) -> np.dtype[Any]:
+    """Smallest signed dtype that torch computes with and that holds every id."""
+    small = all(np.can_cast(array.dtype, np.int32) for array in arrays)
+    return np.dtype(np.int32 if small else np.int64)
