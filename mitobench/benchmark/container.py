@@ -1,12 +1,13 @@
 """Opens predictions as people have them and refuses what cannot be scored. Trusts no file; scores nothing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource, open_array
 from mitobench.benchmark.container_writer import PredictionWriter
@@ -68,7 +69,7 @@ def open_prediction(
         )
     manifest = read_manifest(path) if path.is_dir() else None
     names = [volume.name for volume in volumes]
-    found = _find(path, names)
+    found = find_volumes(path, names)
     absent = tuple(name for name in names if name not in found)
     if absent and (missing == "error" or not found):
         raise PredictionNotFoundError(
@@ -80,8 +81,8 @@ def open_prediction(
     several = False
     for volume in volumes:
         if volume.name in found:
-            array = _open(found[volume.name], volume)
-            several |= _check_values(array, volume.name, count_values=manifest is None)
+            array = open_volume(found[volume.name], volume)
+            several |= check_values(array, volume.name, count_values=manifest is None)
             arrays[volume.name] = array
         else:
             arrays[volume.name] = np.broadcast_to(np.uint8(0), volume.shape)
@@ -89,8 +90,12 @@ def open_prediction(
     return OpenPrediction(arrays=arrays, kind=kind, manifest=manifest, missing=absent)
 
 
-def _find(path: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The file of each volume that is there."""
+def find_volumes(path: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The file of each volume that is there; volumes without one are left out.
+
+    Raises:
+        FormatError: Two files for one volume, or files of no volume.
+    """
     if path.is_file() or (path / "zarr.json").is_file() or (path / ".zarray").is_file():
         return _only(path, names)
     found: dict[str, Path] = {}
@@ -139,7 +144,14 @@ def _is_slices(path: Path) -> bool:
     return bool(files) and all(file.suffix.lower() in (".png", ".tif", ".tiff") for file in files)
 
 
-def _open(path: Path, volume: Volume) -> ArraySource:
+def open_volume(path: Path, volume: Volume) -> ArraySource:
+    """The labels of one volume, their form checked, still on disk.
+
+    Raises:
+        FormatError: Not an array file, or a codec outside `CODECS`.
+        ShapeError: Another shape than the truth.
+        DtypeError: Not an integer dtype; floats are told from thresholded masks.
+    """
     if (path / "zarr.json").is_file() or (path / ".zarray").is_file():
         _check_zarr(path)
     array = open_array(path)
@@ -202,7 +214,7 @@ def _codec_names(codecs: Any) -> set[str]:
 
 
 def _about_floats(array: ArraySource, name: str) -> str:
-    bad = sum(int((~np.isfinite(slab)).sum()) for slab in _slabs(array))
+    bad = sum(int((~np.isfinite(slab)).sum()) for slab in slabs(array))
     holds = f", {bad} of its values NaN or infinite" if bad else ""
     return (
         f"Volume {name!r}: the prediction is {array.dtype}{holds}; expected integer labels. Threshold "
@@ -210,13 +222,17 @@ def _about_floats(array: ArraySource, name: str) -> str:
     )
 
 
-def _check_values(array: ArraySource, name: str, *, count_values: bool) -> bool:
-    """Refuse negative ids; tell whether more than one non-zero value occurs (only looked at when asked)."""
+def check_values(array: ArraySource, name: str, *, count_values: bool) -> bool:
+    """Refuse negative ids; tell whether more than one non-zero value occurs (only looked at when asked).
+
+    Raises:
+        BadInputError: A negative id.
+    """
     signed = np.dtype(array.dtype).kind == "i"
     seen: set[int] = set()
     if not signed and not count_values:
         return False
-    for slab in _slabs(array):
+    for slab in slabs(array):
         if signed and slab.size and slab.min() < 0:
             raise BadInputError(
                 f"Volume {name!r}: the prediction holds the id {slab.min()}; ids start at 0 = background. "
@@ -229,7 +245,8 @@ def _check_values(array: ArraySource, name: str, *, count_values: bool) -> bool:
     return len(seen) > 1
 
 
-def _slabs(array: ArraySource) -> Any:
+def slabs(array: ArraySource) -> Iterator[NDArray[Any]]:
+    """The array in pieces along z."""
     step = max(1, _SLAB_VOXELS // max(1, int(np.prod(array.shape[1:]))))
     for start in range(0, array.shape[0], step):
         yield np.asarray(array[start : start + step])
