@@ -1,0 +1,214 @@
+"""Pictures of one slice: tissue, truth, hits and errors, probability, scale bar. Arrays in, arrays or bytes out; no pages.
+
+The colours were chosen to stay apart on grey tissue for every common kind of colour vision; misses are hatched and
+contours differ in width and tone as well, so no meaning hangs on colour alone.
+"""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from mitobench.errors import DtypeError, ShapeError
+
+Rgb = NDArray[np.uint8]
+"""(y, x, 3), red green blue."""
+Grey = NDArray[np.uint8]
+"""(y, x)."""
+Mask2 = NDArray[np.bool_]
+"""(y, x)."""
+
+HIT = (0x00, 0x72, 0xB2)
+"""Mitochondrion in truth and prediction: blue."""
+FALSE_ALARM = (0xD5, 0x5E, 0x00)
+"""Mitochondrion in the prediction alone: vermillion."""
+MISS = (0xF0, 0xE4, 0x42)
+"""Mitochondrion in the truth alone: yellow, hatched."""
+ALPHA = 0.6
+"""How much of the colour is mixed into the tissue."""
+DISPLAY_SIDE = 640
+"""Longest side of a picture on a page, in pixels."""
+
+_DARK, _LIGHT = (16, 18, 24), (255, 255, 255)
+_HATCH_PERIOD, _HATCH_WIDTH = 7, 2
+# dark blue to pale yellow, even in lightness and readable without red-green vision
+_PROBABILITY_ANCHORS = ((0, 32, 77), (58, 72, 107), (110, 110, 115), (165, 155, 115), (253, 231, 85))
+_BAR_STEPS = (1, 2, 5)
+
+
+def shrink(picture: Grey, *, side: int = DISPLAY_SIDE) -> Grey:
+    """A grey picture made to fit a square of `side` pixels by averaging; smaller ones come back unchanged.
+
+    Args:
+        picture: (y, x) uint8.
+        side: Longest side in pixels.
+    """
+    _check_grey(picture)
+    size = _fitting(picture.shape, side)
+    if size == picture.shape:
+        return picture
+    height, width = size
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX), dtype=np.uint8)
+
+
+def shrink_mask(mask: Mask2, *, side: int = DISPLAY_SIDE) -> Mask2:
+    """A mask made to fit the same square: a pixel is on when at least half of what it covers was."""
+    return shrink(np.where(mask, np.uint8(255), np.uint8(0)), side=side) >= 128
+
+
+def tissue(image: Grey) -> Rgb:
+    """The image itself, as colour."""
+    _check_grey(image)
+    return np.repeat(image[..., None], 3, axis=2)
+
+
+def truth_outline(image: Grey, *, mask_true: Mask2) -> Rgb:
+    """The image with the true mitochondria outlined: white, two pixels, on a dark one-pixel edge.
+
+    Args:
+        image: (y, x) uint8.
+        mask_true: (y, x) bool.
+    """
+    picture = tissue(image)
+    _check_same(image, mask_true)
+    picture[_grown(mask_true, 1) & ~mask_true] = _DARK
+    picture[_inner_edge(mask_true, 2)] = _LIGHT
+    return picture
+
+
+def errors(image: Grey, *, mask_true: Mask2, mask_pred: Mask2, alpha: float = ALPHA) -> Rgb:
+    """The image with hits, false alarms and misses laid over it.
+
+    Args:
+        image: (y, x) uint8.
+        mask_true: (y, x) bool.
+        mask_pred: (y, x) bool.
+        alpha: Share of the colour, 0 to 1.
+
+    Returns:
+        Colour picture. Misses carry dark stripes, the prediction a dark contour of one pixel.
+    """
+    _check_same(image, mask_true)
+    _check_same(image, mask_pred)
+    picture = tissue(image).astype(np.float32)
+    for colour, where in (
+        (HIT, mask_true & mask_pred),
+        (FALSE_ALARM, mask_pred & ~mask_true),
+        (MISS, mask_true & ~mask_pred),
+    ):
+        picture[where] = (1 - alpha) * picture[where] + alpha * np.asarray(colour, dtype=np.float32)
+    drawn = np.rint(picture).astype(np.uint8)
+    drawn[mask_true & ~mask_pred & _stripes(image.shape)] = _DARK
+    drawn[_inner_edge(mask_pred, 1)] = _DARK
+    return drawn
+
+
+def mask_picture(mask: Mask2) -> Rgb:
+    """A mask alone: hit blue on near-black, for pages that may not show tissue."""
+    picture = np.empty((*mask.shape, 3), dtype=np.uint8)
+    picture[:] = _DARK
+    picture[mask] = (86, 180, 233)
+    return picture
+
+
+def probability_picture(probability: Grey) -> Rgb:
+    """A probability map in colours that grow lighter from 0 (dark blue) to 255 (yellow).
+
+    Args:
+        probability: (y, x) uint8, 255 = certainly mitochondrion.
+    """
+    _check_grey(probability)
+    anchors = np.asarray(_PROBABILITY_ANCHORS, dtype=np.float64)
+    at = np.linspace(0, 255, len(anchors))
+    table = np.stack([np.interp(np.arange(256), at, anchors[:, band]) for band in range(3)], axis=1)
+    return np.asarray(np.rint(table).astype(np.uint8)[probability])
+
+
+def scale_bar_nm(width_nm: float) -> int:
+    """Length of a readable scale bar: 1, 2 or 5 times a power of ten, at most a quarter of the picture.
+
+    Args:
+        width_nm: Width of the picture in nanometres.
+
+    Example:
+        >>> scale_bar_nm(4600.0)
+        1000
+    """
+    lengths = [step * 10**power for power in range(7) for step in _BAR_STEPS]
+    return max((length for length in lengths if length <= width_nm / 4), default=1)
+
+
+def with_scale_bar(picture: Rgb, *, pixel_nm: float) -> Rgb:
+    """A copy of a picture with a labelled scale bar in its lower right corner.
+
+    Args:
+        picture: (y, x, 3) uint8.
+        pixel_nm: Nanometres per pixel of this picture along x, after any shrinking.
+    """
+    height, width = picture.shape[:2]
+    length = scale_bar_nm(width * pixel_nm)
+    pixels = max(1, round(length / pixel_nm))
+    size = max(11, width // 40)
+    margin = max(6, width // 50)
+    words = f"{length // 1000} µm" if length >= 1000 else f"{length} nm"
+    drawn = Image.fromarray(picture.copy())
+    pen = ImageDraw.Draw(drawn, "RGBA")
+    font = ImageFont.load_default(size=size)
+    text_width = pen.textlength(words, font=font)
+    right, bottom = width - margin, height - margin
+    plate = max(pixels, text_width) + 2 * margin
+    pen.rectangle((right - plate, bottom - size - 2.4 * margin, right, bottom), fill=(*_DARK, 170))
+    left = right - plate / 2 - pixels / 2
+    thick = max(3, size // 4)
+    pen.rectangle((left, bottom - margin - thick + 1, left + pixels - 1, bottom - margin), fill=_LIGHT)
+    pen.text((right - plate / 2, bottom - margin - thick - 2), words, font=font, fill=_LIGHT, anchor="md")
+    return np.asarray(drawn, dtype=np.uint8)
+
+
+def webp_bytes(picture: Rgb, *, quality: int = 80) -> bytes:
+    """A picture as WebP; the same array gives the same bytes with the same Pillow."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="WEBP", quality=quality, method=4)
+    return buffer.getvalue()
+
+
+def _fitting(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    height, width = shape
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _stripes(shape: tuple[int, ...]) -> Mask2:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.asarray((rows + columns) % _HATCH_PERIOD < _HATCH_WIDTH, dtype=np.bool_)
+
+
+def _grown(mask: Mask2, steps: int) -> Mask2:
+    grown = mask.copy()
+    for _ in range(steps):
+        before = grown.copy()
+        grown[1:] |= before[:-1]
+        grown[:-1] |= before[1:]
+        grown[:, 1:] |= before[:, :-1]
+        grown[:, :-1] |= before[:, 1:]
+    return grown
+
+
+def _inner_edge(mask: Mask2, width: int) -> Mask2:
+    return mask & _grown(~mask, width)
+
+
+def _check_grey(picture: Grey) -> None:
+    if picture.ndim != 2:
+        raise ShapeError(f"The picture has shape {picture.shape}; expected (y, x). Pass one slice.")
+    if picture.dtype != np.uint8:
+        raise DtypeError(f"The picture is {picture.dtype}; expected uint8. Scale it to 0-255 first.")
+
+
+def _check_same(image: Grey, mask: Mask2) -> None:
+    _check_grey(image)
+    if mask.shape != image.shape:
+        raise ShapeError(f"The image has shape {image.shape} but the mask {mask.shape}; they must be equal.")
+    if mask.dtype != np.bool_:
+        raise DtypeError(f"The mask is {mask.dtype}; expected bool. Compare the labels with 0 first.")

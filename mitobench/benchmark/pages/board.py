@@ -1,0 +1,49 @@
+"""Reads board.json into the rows that pages show: the one place that knows its field names. Nothing is laid out here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mitobench.benchmark.pages.facts import Board, Bounds, Json, Reported, Row
+
+
+def read_board(board: Json) -> Board:
+    """Typed rows from decoded board.json; the fields are those that `benchmark.leaderboard` writes."""
+    return Board(
+        rows=tuple(_row(row) for row in board["rows"]),
+        reported=tuple(_reported(row) for row in board.get("reported", ())),
+    )
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    return Row(
+        entry=row["entry"],
+        name=row["name"],
+        kind=row["kind"],
+        dataset=row["dataset"],
+        version=str(row["version"]),
+        split=row["split"],
+        track=row["track"],
+        seeds=tuple(row["seeds"]),
+        status=row["status"],
+        rank=row.get("rank"),
+        scores=row["scores"],
+        spread={key: (low, high) for key, (low, high) in row.get("spread", {}).items()},
+        intervals={key: _bounds(value) for key, value in row.get("intervals", {}).items()},
+        blind=row.get("blind"),
+        gain=row.get("gain"),
+        parameters=row.get("parameters"),
+        trained_on=row.get("trained_on") or "",
+        date=row.get("date") or "",
+        initialisation=row.get("initialisation") or "",
+        contaminated=bool(row.get("contaminated")),
+    )
+
+
+def _bounds(value: Mapping[str, Any]) -> Bounds:
+    return Bounds(low=value["low"], high=value["high"], units=value["units"], reliable=value["reliable"])
+
+
+def _reported(row: Mapping[str, Any]) -> Reported:
+    value = f"{row['value']:g}" + (f" ± {row['spread']:g}" if row.get("spread") is not None else "")
+    words = {field: str(row.get(field) or "") for field in Reported.__dataclass_fields__}
+    return Reported(**{**words, "value": value})

@@ -1,0 +1,171 @@
+"""Pages printed from cards: datasets, metrics, tracks, command line. Facts come in; nothing is known here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mitobench.benchmark.pages import html
+from mitobench.benchmark.pages.escape import code_block, is_https, link, text
+from mitobench.benchmark.pages.facts import Board, DatasetFacts
+from mitobench.benchmark.tracks import TrackCard
+from mitobench.metrics.card import MetricCard
+
+_FAMILIES: dict[str, tuple[str, str]] = {
+    "semantic": ("Voxels", "How much of the foreground is right, whichever object it belongs to."),
+    "instance": ("Objects", "Which mitochondria were found, as objects."),
+    "split_merge": ("Splits and merges", "How true objects were cut apart or glued together."),
+    "boundary": ("Borders", "How far the surfaces lie from each other, in nanometres."),
+    "anatomy": ("Error anatomy", "What went wrong, by kind."),
+}
+
+
+def datasets_page(datasets: Iterable[DatasetFacts], board: Board, *, guide: bool = True) -> str:
+    """The list of datasets; `guide` says whether the handwritten pages may be linked."""
+    lines = []
+    for dataset in datasets:
+        facts = dict(dataset.facts)
+        entries = len({row.entry for row in board.rows if row.dataset == dataset.key})
+        lines.append(
+            [
+                f'<a href="{text(dataset.key)}.html">{text(dataset.key)}</a>',
+                text(dataset.title),
+                text(facts.get("Modality", "")),
+                text(facts.get("Voxel size (z, y, x)", "")),
+                text(dataset.licence),
+                f'<a href="../leaderboard.html?find={text(dataset.key)}">{entries}</a>' if entries else "0",
+            ]
+        )
+    head = ["Key", "What", "Modality", "Voxel size (z, y, x)", "Licence", "Entries"]
+    return html.page(
+        "Datasets",
+        "# Datasets",
+        "Each page is printed from the dataset's card. A split is a list of boxes with hashes, kept under review; "
+        "gaps keep training tissue away from test tissue.",
+        html.table(head, lines, caption="Datasets"),
+        "Something missing? [Add a dataset](../do/dataset.md)." if guide else "",
+        description="Every dataset of mitobench with its licence, voxel size and splits.",
+    )
+
+
+def dataset_page(dataset: DatasetFacts, board: Board) -> str:
+    """The page of one dataset."""
+    versions = sorted({row.group[1] for row in board.rows if row.dataset == dataset.key})
+    rows = ", ".join(f'<a href="../leaderboard.html?data={text(name)}">{text(name)}</a>' for name in versions)
+    pairs = [(name, _value(value)) for name, value in dataset.facts if name not in {"Known flaw", "Title"}]
+    pairs += [("Published at", link(dataset.url, dataset.url)), ("On the leaderboard", rows)]
+    splits = html.table(
+        ["Version", "Split", "Volume", "Box, [start, stop) in voxels", "Voxels", "Labelled"],
+        [[text(cell) for cell in line] for line in dataset.splits],
+        caption="Splits",
+        row_heads=False,
+    )
+    flaws = "".join(f"<li>{text(flaw)}</li>" for flaw in dataset.flaws)
+    return html.page(
+        dataset.title,
+        html.heading(1, dataset.title),
+        f'<p class="mb-lead">{text(dataset.summary)}</p>' if dataset.summary else "",
+        html.facts(pairs),
+        "## Splits" if dataset.splits else "",
+        splits if dataset.splits else "",
+        "## Known flaws" if flaws else "",
+        f"<ul>{flaws}</ul>" if flaws else "",
+        "## Load it",
+        code_block(_load_lines(dataset.key)),
+        fallback=dataset.key,
+    )
+
+
+def metrics_page(cards: Mapping[str, MetricCard]) -> str:
+    """Every metric, by family, printed from its card."""
+    parts = [
+        "# Metrics",
+        "Headline: **foreground IoU, pooled**. Counts are summed over every voxel of the split, then divided once; "
+        "a mean over patches or slices is never shown. An undefined score is NaN in Python, null in a record and a "
+        "dash on the board; it never enters a mean.",
+    ]
+    for family, (name, question) in _FAMILIES.items():
+        members = [card for card in cards.values() if card.family == family]
+        if members:
+            lines = [_metric_line(card) for card in members]
+            head = ["Metric", "Key", "Definition", "Range", "Better", "When something is empty", "Source"]
+            parts += [
+                f"## {name} {{ #{family.replace('_', '-')} }}",
+                question,
+                html.table(head, lines, caption=name),
+            ]
+    return html.page(
+        "Metrics",
+        *parts,
+        hide=("toc",),
+        description="Every metric with its definition, range and empty rule.",
+    )
+
+
+def tracks_page(cards: Mapping[str, TrackCard]) -> str:
+    """Every track, printed from its card."""
+    parts = [
+        "# Tracks",
+        "A track says what a model may know at test time. Rows of different tracks are never ranked together and never "
+        "averaged: a box drawn from the ground truth already answers most of the question.",
+    ]
+    for card in cards.values():
+        pairs = [
+            ("Key", f"<code>{text(card.key)}</code>"),
+            ("What the model sees", text(card.information)),
+            ("One prompt per", text(card.unit) if card.prompted else ""),
+            ("Ranked", "yes" if card.ranked else "no: a diagnostic"),
+            ("Prompts from the truth", "yes" if card.prompted else "no"),
+        ]
+        parts += [
+            f"## {card.title} {{ #{card.key} }}",
+            html.facts(pairs),
+            f"<p>{text(card.explanation)}</p>",
+            f'<p><a href="leaderboard.html?track={text(card.key)}">Rows of this track</a></p>',
+        ]
+    return html.page("Tracks", *parts, description="What a model may know at test time, track by track.")
+
+
+def cli_page(cli_help: Mapping[str, str]) -> str:
+    """The command line reference: each command's own help text.
+
+    Args:
+        cli_help: Command, such as "mitobench score", to what it prints for --help.
+    """
+    parts = [
+        "# Command line",
+        "Printed by the program itself when this site was built. Bad input ends with one message and exit code 2; "
+        "add `--traceback` to see where it came from.",
+    ]
+    for command, shown in cli_help.items():
+        safe = "".join(char for char in command if char.isalnum() or char in " -_")
+        parts += [f"## {safe} {{ #{safe.replace(' ', '-')} }}", code_block(shown.strip("\n"))]
+    return html.page("Command line", *parts, description="Every command of mitobench with its options.")
+
+
+def _metric_line(card: MetricCard) -> Sequence[str]:
+    low, high = card.range
+    better = {True: "higher", False: "lower", None: "neither"}[card.higher_is_better]
+    unit = f" {text(card.unit)}" if card.unit else ""
+    return [
+        f'<span id="{text(card.key)}">{text(card.label)}</span>',
+        f"<code>{text(card.key)}</code>",
+        text(card.formula),
+        f"{_bound(low)} to {_bound(high)}{unit}",
+        better,
+        text(card.empty),
+        link(card.source, "source") if is_https(card.source) else text(card.source),
+    ]
+
+
+def _bound(value: float) -> str:
+    return "∞" if value == float("inf") else "-∞" if value == float("-inf") else f"{value:g}"
+
+
+def _value(value: str) -> str:
+    return link(value, value) if is_https(value) else text(value)
+
+
+def _load_lines(key: str) -> str:
+    return (
+        f"# shell: mitobench fetch {key}\nimport mitobench as mb\n\n"
+        f'train = mb.load_split("{key}", "train")\nvolume = train[0]\n'
+        "print(volume.name, volume.image.shape, volume.voxel_size_nm)"
+    )

@@ -1,0 +1,167 @@
+"""What the pages are printed from, as plain data handed in from above. Nothing is read, drawn or laid out here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mitobench.volume import Volume
+
+Volumes = Callable[[str, str, str], Sequence[Volume] | None]
+"""Called as volumes(dataset, version, split); None when the data are not on this machine."""
+Json = Mapping[str, Any]
+"""Decoded JSON or TOML."""
+
+STATUS_WORDS: dict[str, str] = {
+    "self-scored": "The submitter ran the scorer. Nobody else has checked it yet.",
+    "rescored": "CI scored the uploaded predictions again and got the same numbers.",
+    "reproduced": "A maintainer ran the model and got the same predictions within the spread of its seeds.",
+    "disputed": "Somebody could not confirm this row. Read the notes before using it.",
+    "withdrawn": "The authors took this row back. It is kept so that old links explain themselves.",
+}
+"""The trust ladder, as readers see it."""
+KIND_WORDS: dict[str, str] = {
+    "control": "control",
+    "baseline": "baseline",
+    "submission": "submitted",
+}
+"""What an entry is, in one word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Interval of a score.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        units: Independent units behind it.
+        reliable: False when the units are too few to trust the coverage.
+    """
+
+    low: float
+    high: float
+    units: int = 0
+    reliable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the leaderboard: one entry on one dataset and track.
+
+    Attributes:
+        entry: Key of the entry, safe in file names.
+        name: Display name, free text.
+        kind: "control", "baseline" or "submission".
+        dataset: Dataset key.
+        version: Version of the split.
+        split: Which part was scored.
+        track: Track key.
+        seeds: Seeds behind the row.
+        status: Rung of the trust ladder.
+        rank: Place by headline score among ranked rows of this dataset and track, or None.
+        scores: Metric key to value, None where undefined.
+        spread: Metric key to (lowest, highest) over seeds.
+        intervals: Metric key to interval.
+        blind: Score of the prompt alone, image unopened, or None.
+        gain: Share of what the blind score leaves open, or None.
+        parameters: Number of weights, or None.
+        trained_on: Splits it learnt from, such as "vnc@1/train".
+        initialisation: What it started from: "none", "random", or the name of pretrained weights.
+        contaminated: Whether it learnt from the very split that was scored.
+        date: Day of scoring, YYYY-MM-DD, or "".
+    """
+
+    entry: str
+    name: str
+    kind: str
+    dataset: str
+    version: str
+    split: str
+    track: str
+    seeds: tuple[int, ...]
+    status: str
+    rank: int | None
+    scores: Mapping[str, float | None]
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    intervals: Mapping[str, Bounds] = field(default_factory=dict)
+    blind: float | None = None
+    gain: float | None = None
+    parameters: int | None = None
+    trained_on: str = ""
+    initialisation: str = ""
+    contaminated: bool = False
+    date: str = ""
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """Track and dataset@version: rows are only ever compared inside one group."""
+        return self.track, f"{self.dataset}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """A number that somebody published elsewhere; never ranked beside measured rows."""
+
+    model: str
+    dataset: str
+    metric: str
+    value: str
+    protocol: str
+    source: str
+    url: str = ""
+    caveat: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Everything on the leaderboard page."""
+
+    rows: tuple[Row, ...]
+    reported: tuple[Reported, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryFacts:
+    """One leaderboard entry.
+
+    Attributes:
+        key: Folder name.
+        model: model.toml, decoded.
+        records: Record stem to decoded record.
+        curves: Record stem to training curve: lists "step", "train_loss", "val_step", "val_iou".
+        gallery: Record stem to the folder of its gallery pictures.
+    """
+
+    key: str
+    model: Json
+    records: Mapping[str, Json]
+    curves: Mapping[str, Json] = field(default_factory=dict)
+    gallery: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What a dataset page says.
+
+    Attributes:
+        key: Dataset key.
+        title: Display name.
+        summary: One or two sentences.
+        facts: Name and value pairs, free text, in the order shown.
+        shows_tissue: Whether its licence lets this site publish small pictures of the images.
+        licence: Name of the licence as its owner states it.
+        url: Where it comes from, or "".
+        flaws: Known problems, one sentence each.
+        splits: Rows of (version, split, volume, box, voxels).
+    """
+
+    key: str
+    title: str
+    summary: str
+    facts: Sequence[tuple[str, str]]
+    shows_tissue: bool
+    licence: str
+    url: str = ""
+    flaws: Sequence[str] = ()
+    splits: Sequence[tuple[str, ...]] = ()

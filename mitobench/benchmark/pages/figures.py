@@ -1,0 +1,204 @@
+"""Gallery figures: draws the fixed slices of one record and lays them out. Pixels come in as Volumes, never from a path.
+
+Tissue is drawn only when the volume was handed in and the licence allows it; otherwise the page says which of the two
+is missing and shows what the model said.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mitobench.benchmark import draw
+from mitobench.benchmark.gallery import GallerySlice, list_gallery, read_picture
+from mitobench.benchmark.pages.escape import text
+from mitobench.benchmark.pages.facts import DatasetFacts, Json
+from mitobench.errors import FormatError
+from mitobench.volume import Volume
+
+SLICES_PER_RECORD = 12
+"""An entry page shows at most this many slices of one record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pictures:
+    """Addresses of the pictures of one slice, relative to the page; None where there is none."""
+
+    width: int
+    height: int
+    mask: str
+    probability: str | None = None
+    tissue: str | None = None
+    truth: str | None = None
+    errors: str | None = None
+    counts: str = ""
+
+
+def gallery_section(
+    stem: str,
+    record: Json,
+    *,
+    gallery: Path | None,
+    volumes: Sequence[Volume] | None,
+    dataset: DatasetFacts | None,
+    out: Path,
+    up: str,
+) -> str:
+    """The gallery of one record as HTML; writes its pictures under `out`.
+
+    Args:
+        stem: Record stem, part of the folder names.
+        record: The decoded record.
+        gallery: Folder of the model's masks and probabilities, or None.
+        volumes: The split, or None when its data are not here.
+        dataset: What is known of the dataset, or None.
+        out: The docs folder; pictures go to `out/pictures/`.
+        up: How to get from the page to `out`, such as "../".
+    """
+    kept = list_gallery(gallery)[:SLICES_PER_RECORD] if gallery is not None else ()
+    if not kept:
+        return '<p class="mb-note">This entry came without gallery pictures.</p>'
+    allowed = dataset is not None and dataset.shows_tissue
+    present = {volume.name: volume for volume in volumes or ()} if allowed else {}
+    shown, broken = [], []
+    for item in kept:
+        try:
+            pictures = _draw(
+                item, present.get(item.volume), stem=stem, model=str(record["model"]), out=out, up=up
+            )
+        except FormatError as error:
+            broken.append(f'<p class="mb-note">{text(error)}</p>')
+            continue
+        shown.append(_figure(item, pictures, record))
+    return "".join((_why_no_tissue(record, dataset, volumes), *shown, *broken))
+
+
+def _why_no_tissue(record: Json, dataset: DatasetFacts | None, volumes: Sequence[Volume] | None) -> str:
+    name = text(record["dataset"])
+    if dataset is None or not dataset.shows_tissue:
+        licence = f" ({text(dataset.licence)})" if dataset is not None and dataset.licence else ""
+        return (
+            f'<p class="mb-note">The licence of {name}{licence} does not let this site publish its images, so the '
+            "pictures show the model's output alone.</p>"
+        )
+    if not volumes:
+        return (
+            f'<p class="mb-note">The images of {name} were not on the machine that built this page, so the pictures show '
+            f"the model's output alone. Run <code>mitobench fetch {name}</code> and build the site again to see them.</p>"
+        )
+    return ""
+
+
+def _draw(
+    item: GallerySlice, volume: Volume | None, *, stem: str, model: str, out: Path, up: str
+) -> _Pictures:
+    mask = read_picture(item.mask, kind="mask") > 0
+    small_mask = draw.shrink_mask(mask)
+    height, width = small_mask.shape
+    name = f"{item.volume}.z{item.index:03d}"
+    own = Path("pictures") / model / stem
+    shared = Path("pictures") / stem.partition(".")[0]
+    pixel_nm = None
+    if volume is not None and volume.labels is not None and item.index < volume.shape[0]:
+        if volume.shape[1:] != mask.shape:
+            raise FormatError(
+                f"{item.mask.name} is {mask.shape[0]} x {mask.shape[1]} pixels but slices of {item.volume} are "
+                f"{volume.shape[1]} x {volume.shape[2]}. Write the gallery again with `mitobench submit`."
+            )
+        pixel_nm = volume.voxel_size_nm[2] * mask.shape[1] / width
+
+    def put(folder: Path, kind: str, picture: draw.Rgb) -> str:
+        path = out / folder / f"{name}.{kind}.webp"
+        if folder == own or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(
+                draw.webp_bytes(
+                    picture if pixel_nm is None else draw.with_scale_bar(picture, pixel_nm=pixel_nm)
+                )
+            )
+        return up + (folder / path.name).as_posix()
+
+    probability = None
+    if item.probability is not None:
+        small = draw.shrink(read_picture(item.probability, kind="probability"))
+        probability = put(own, "probability", draw.probability_picture(small))
+    at = {"width": width, "height": height}
+    mask_at = put(own, "mask", draw.mask_picture(small_mask))
+    if volume is None or volume.labels is None or pixel_nm is None:
+        return _Pictures(mask=mask_at, probability=probability, **at)
+    truth = np.asarray(volume.labels[item.index]) != 0
+    image, small_truth = draw.shrink(np.asarray(volume.image[item.index])), draw.shrink_mask(truth)
+    return _Pictures(
+        mask=mask_at,
+        probability=probability,
+        tissue=put(shared, "image", draw.tissue(image)),
+        truth=put(shared, "truth", draw.truth_outline(image, mask_true=small_truth)),
+        errors=put(own, "errors", draw.errors(image, mask_true=small_truth, mask_pred=small_mask)),
+        counts=_counts(truth, mask),
+        **at,
+    )
+
+
+def _counts(truth: draw.Mask2, mask: draw.Mask2) -> str:
+    shared, either = int((truth & mask).sum()), int((truth | mask).sum())
+    iou = "undefined (nothing there, nothing found)" if either == 0 else f"{shared / either:.3f}"
+    return (
+        f"IoU of this slice {iou}: {shared:,} pixels hit, {int((mask & ~truth).sum()):,} false alarm, "
+        f"{int((truth & ~mask).sum()):,} missed."
+    )
+
+
+def _figure(item: GallerySlice, pictures: _Pictures, record: Json) -> str:
+    where = f"{item.volume}, slice {item.index}"
+    region = _region(record, item.volume)
+    if region and region["origin"][0]:
+        where += f" of the scored box (z = {region['origin'][0] + item.index} as published)"
+    compare = ""
+    if pictures.errors and pictures.truth:
+        compare = _compare(pictures, where)
+    views = [
+        ("Image", pictures.tissue, "the image alone"),
+        ("Truth", pictures.truth, "truth outlined in white"),
+        (
+            "Prediction against truth",
+            pictures.errors,
+            "hits blue, false alarms vermillion, misses yellow and hatched",
+        ),
+        ("Prediction", None if pictures.errors else pictures.mask, "predicted mitochondria"),
+        ("Probability", pictures.probability, "from dark blue, 0, to yellow, 1"),
+    ]
+    tiles = "".join(_tile(label, at, f"{where}: {words}", pictures) for label, at, words in views if at)
+    caption = f"<figcaption><b>{text(where)}.</b> {text(pictures.counts)}</figcaption>"
+    return f'<figure class="mb-slice">{caption}{compare}<div class="mb-tiles">{tiles}</div></figure>'
+
+
+def _compare(pictures: _Pictures, where: str) -> str:
+    size = f'width="{pictures.width}" height="{pictures.height}" loading="lazy" decoding="async"'
+    return (
+        '<div class="mb-compare" data-mb-compare>'
+        f'<img src="{text(pictures.truth)}" alt="{text(where)}: truth outlined in white" {size}>'
+        f'<img class="mb-over" src="{text(pictures.errors)}" alt="{text(where)}: prediction against truth" {size}>'
+        '<span class="mb-divider" aria-hidden="true"></span>'
+        f'<input type="range" min="0" max="100" value="50" step="1" hidden aria-label="{text(where)}: '
+        'share of the prediction shown, the truth fills the rest"><span class="mb-side mb-left" aria-hidden="true">'
+        'prediction</span><span class="mb-side mb-right" aria-hidden="true">truth</span></div>'
+    )
+
+
+def _tile(label: str, at: str | None, words: str, pictures: _Pictures) -> str:
+    return (
+        f'<figure class="mb-tile"><a href="{text(at)}"><img src="{text(at)}" alt="{text(words)}" width="{pictures.width}" '
+        f'height="{pictures.height}" loading="lazy" decoding="async"></a><figcaption>{text(label)}</figcaption></figure>'
+    )
+
+
+def _region(record: Json, volume: str) -> Mapping[str, list[int]] | None:
+    return next((region for region in record.get("regions", ()) if region["volume"] == volume), None)
+
+
+ERROR_LEGEND = (
+    '<p class="mb-legend"><span><i class="mb-key-hit"></i>hit</span><span><i class="mb-key-false"></i>false alarm</span>'
+    '<span><i class="mb-key-miss"></i>miss (hatched)</span><span><i class="mb-key-truth"></i>truth outline</span></p>'
+)
+"""What the colours of the pictures mean, in words."""

@@ -1,0 +1,176 @@
+"""Fills a folder with everything mkdocs needs: handwritten pages, generated pages, data, pictures, styles. Builds nothing.
+
+A plain `mkdocs build --strict` on that folder makes the site; no plugin of ours is involved.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from mitobench.benchmark.pages import cards, escape
+from mitobench.benchmark.pages.board import read_board
+from mitobench.benchmark.pages.entry import entry_page
+from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
+from mitobench.benchmark.tracks import TrackCard
+from mitobench.errors import BadInputError, RecordError
+from mitobench.metrics.card import MetricCard
+from mitobench.segmenter import Progress, no_progress
+
+MARKER = ".mitobench-docs"
+"""File that says: this folder is generated, replace it freely."""
+_ASSETS = ("mitobench.css", "mitobench.js")
+
+
+def write_site_pages(
+    docs_out: Path,
+    *,
+    board: Json,
+    entries: Sequence[EntryFacts],
+    dataset_cards: Mapping[str, DatasetFacts],
+    metric_cards: Mapping[str, MetricCard],
+    track_cards: Mapping[str, TrackCard],
+    volumes: Volumes,
+    cli_help: Mapping[str, str],
+    docs_in: Path | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Path, ...]:
+    """Fill the docs folder that mkdocs reads.
+
+    Args:
+        docs_out: Folder to make. Replaced when an earlier run made it.
+        board: board.json, decoded.
+        entries: Every entry that the board names.
+        dataset_cards: Datasets by key.
+        metric_cards: Metrics by key, headline first.
+        track_cards: Tracks by key, in the order of the tabs.
+        volumes: Called as volumes(dataset, version, split); None when the data are not here.
+        cli_help: Command to its help text.
+        docs_in: Handwritten pages; None writes a site of generated pages alone, with its own start page.
+        progress: Told about finished pages.
+
+    Returns:
+        The generated pages, relative to docs_out.
+
+    Raises:
+        BadInputError: docs_out holds files that this function did not write, or a handwritten page has the name
+            of a generated one.
+        RecordError: The board names an entry that was not handed in.
+    """
+    rows = read_board(board)
+    _all_entries_present(rows, entries)
+    _clear(docs_out)
+    if docs_in is not None:
+        shutil.copytree(docs_in, docs_out, dirs_exist_ok=True)
+    written: list[Path] = []
+
+    def put(name: str, content: str) -> None:
+        target = docs_out / name
+        if target.exists():
+            raise BadInputError(
+                f"{docs_in}/{name} is in the way of a generated page; expected no such file. Rename or delete it."
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+        written.append(Path(name))
+
+    if docs_in is None:
+        put("index.md", _start_page(rows))
+    guide = docs_in is not None
+    put(
+        "leaderboard.md",
+        leaderboard_page(rows, metric_cards=metric_cards, track_cards=track_cards, guide=guide),
+    )
+    put("metrics.md", cards.metrics_page(metric_cards))
+    put("tracks.md", cards.tracks_page(track_cards))
+    put("cli.md", cards.cli_page(cli_help))
+    put("datasets/index.md", cards.datasets_page(dataset_cards.values(), rows, guide=guide))
+    for dataset in dataset_cards.values():
+        put(f"datasets/{dataset.key}.md", cards.dataset_page(dataset, rows))
+    for done, entry in enumerate(entries):
+        progress(done, len(entries), "entry pages")
+        page = entry_page(
+            entry,
+            board=rows,
+            metric_cards=metric_cards,
+            track_cards=track_cards,
+            dataset_cards=dataset_cards,
+            volumes=volumes,
+            out=docs_out,
+        )
+        put(f"entries/{entry.key}.md", page)
+    progress(len(entries), len(entries), "entry pages")
+    put("data/board.json", escape.json_text(board) + "\n")
+    put("data/leaderboard.csv", board_csv(rows, list(metric_cards)))
+    for asset in _ASSETS:
+        put(
+            f"assets/{asset}",
+            files("mitobench.benchmark.pages").joinpath("assets", asset).read_text(encoding="utf-8"),
+        )
+    return tuple(written)
+
+
+def write_site_config(path: Path, *, docs_dir: Path, site_dir: Path, name: str = "mitobench") -> Path:
+    """An mkdocs configuration for a site of generated pages alone, as `mitobench demo` needs it.
+
+    Args:
+        path: File to write, such as demo/mkdocs.yml.
+        docs_dir: What `write_site_pages` filled with docs_in=None.
+        site_dir: Where mkdocs puts the built site.
+        name: Title of the site.
+
+    Returns:
+        The file.
+    """
+    assets = Path(str(files("mitobench.benchmark.pages").joinpath("assets")))
+    config = {
+        "INHERIT": str(assets / "mkdocs-base.yml"),
+        "theme": {"custom_dir": str(assets / "theme")},
+        "site_name": escape.title(name, fallback="mitobench"),
+        "docs_dir": str(docs_dir.resolve()),
+        "site_dir": str(site_dir.resolve()),
+        "nav": [
+            {"Home": "index.md"},
+            {"Leaderboard": "leaderboard.md"},
+            {"Datasets": "datasets/index.md"},
+            {"Metrics": "metrics.md"},
+            {"Tracks": "tracks.md"},
+            {"Commands": "cli.md"},
+        ],
+        "not_in_nav": "/datasets/*\n/entries/*\n",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def _clear(docs_out: Path) -> None:
+    if docs_out.is_dir() and any(docs_out.iterdir()) and not (docs_out / MARKER).is_file():
+        raise BadInputError(
+            f"{docs_out} holds files that mitobench did not write; expected an empty or generated folder. "
+            "Choose another one."
+        )
+    if docs_out.is_dir():
+        shutil.rmtree(docs_out)
+    docs_out.mkdir(parents=True)
+    (docs_out / MARKER).write_text("generated; replaced by the next build\n", encoding="utf-8")
+
+
+def _all_entries_present(board: Board, entries: Sequence[EntryFacts]) -> None:
+    lost = sorted({row.entry for row in board.rows} - {entry.key for entry in entries})
+    if lost:
+        raise RecordError(
+            f"The board names entries without a folder: {', '.join(lost)}. Expected one page each. "
+            "Run `mitobench leaderboard build` again."
+        )
+
+
+def _start_page(board: Board) -> str:
+    datasets = ", ".join(sorted({row.dataset for row in board.rows})) or "none yet"
+    return (
+        "---\ntitle: mitobench\nhide:\n  - toc\n---\n\n# mitobench\n\n"
+        f"Entries: {len({row.entry for row in board.rows})}. Datasets: {escape.text(datasets)}.\n\n"
+        "[Open the leaderboard](leaderboard.md){ .md-button .md-button--primary }\n"
+    )

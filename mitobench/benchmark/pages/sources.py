@@ -1,0 +1,71 @@
+"""Reads an entry's folder into the plain data that its page is printed from. Nothing is laid out here."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mitobench.benchmark.entry import Entry
+from mitobench.benchmark.pages.facts import EntryFacts, Json
+from mitobench.errors import RecordError
+
+CURVE_BYTES = 1_000_000
+"""A training curve is a few hundred numbers; a larger file is refused."""
+_CURVE_AXES = {"train_loss": "step", "val_iou": "val_step"}
+
+
+def entry_facts(entry: Entry) -> EntryFacts:
+    """An entry as the pages take it: card, records, curves and where its gallery lies.
+
+    Args:
+        entry: From `benchmark.leaderboard.load_entry`.
+
+    Raises:
+        RecordError: A training curve is no JSON of equally long lists of finite numbers.
+    """
+    stems = [record.name.stem for record in entry.records]
+    curves = {stem: entry.folder / "curves" / f"{stem}.json" for stem in stems}
+    gallery = {stem: entry.folder / "gallery" / stem for stem in stems}
+    return EntryFacts(
+        key=entry.key,
+        model=asdict(entry.model),
+        records={record.name.stem: json.loads(record.to_json()) for record in entry.records},
+        curves={stem: read_curve(path) for stem, path in curves.items() if path.is_file()},
+        gallery={stem: path for stem, path in gallery.items() if path.is_dir()},
+    )
+
+
+def read_curve(path: Path) -> Json:
+    """A training curve: lists "step", "train_loss", "val_step", "val_iou"; other keys are left out.
+
+    Raises:
+        RecordError: Too large, not JSON, or lists that do not fit together; says which.
+    """
+    where = f"{path.parent.parent.name}/curves/{path.name}"
+    if path.stat().st_size > CURVE_BYTES:
+        raise RecordError(
+            f"{where} has {path.stat().st_size} bytes; expected at most {CURVE_BYTES}. Thin it out."
+        )
+    try:
+        curve = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RecordError(f"{where} is not JSON: {error}. Copy curve.json of the checkpoint again.") from None
+    shown: dict[str, list[float]] = {}
+    for values, steps in _CURVE_AXES.items():
+        pairs = [_numbers(curve, name) for name in (steps, values)]
+        if pairs[0] is None or pairs[1] is None or len(pairs[0]) != len(pairs[1]):
+            raise RecordError(
+                f"{where}: {steps!r} and {values!r} must be lists of finite numbers of the same length. "
+                "Copy curve.json of the checkpoint again."
+            )
+        shown[steps], shown[values] = pairs[0], pairs[1]
+    return shown
+
+
+def _numbers(curve: Any, name: str) -> list[float] | None:
+    values = curve.get(name, []) if isinstance(curve, dict) else None
+    if not isinstance(values, list):
+        return None
+    good = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    return [float(value) for value in values] if good else None
