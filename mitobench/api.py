@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
     from mitobench.benchmark.record import Record
-    from mitobench.datasets import Split
+    from mitobench.benchmark.validate import Finding
 
 
 def load_hf(name: str, *, patch_shape: tuple[int, ...] = (256, 256), **options: Any) -> "DatasetDict":
@@ -64,7 +64,7 @@ def train(
     *,
     dataset: str,
     out: Path | str,
-    version: str | None = None,
+    version: int | None = None,
     settings: dict[str, object] | None = None,
     device: str = "cpu",
     seed: int = 0,
@@ -93,7 +93,7 @@ def train(
     splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
     provenance = {
         "dataset": dataset,
-        "version": splits["train"].version,
+        "version": str(splits["train"].version),
         "splits": ["train", "val"],
         "manifest_sha256": splits["train"].manifest_sha256,
         "mitobench": __version__,
@@ -120,7 +120,7 @@ def predict(
     out: Path | str,
     split: str = "test",
     track: str = "auto",
-    version: str | None = None,
+    version: int | None = None,
     seed: int = 0,
     probabilities: bool = False,
     progress: Progress = no_progress,
@@ -157,7 +157,7 @@ def predict(
     writer = container.PredictionWriter(
         Path(out),
         dataset=dataset,
-        version=volumes.version,
+        version=str(volumes.version),
         split=split,
         track=track,
         model=segmenter.card.key,
@@ -184,7 +184,7 @@ def score(
     dataset: str,
     split: str = "test",
     track: str = "auto",
-    version: str | None = None,
+    version: int | None = None,
     model: str | None = None,
     seed: int | None = None,
     missing: Literal["error", "empty"] = "error",
@@ -221,7 +221,7 @@ def score(
         Path(path),
         volumes=volumes,
         dataset=dataset,
-        version=volumes.version,
+        version=str(volumes.version),
         split=split,
         track=track,
         manifest_sha256=volumes.manifest_sha256,
@@ -239,7 +239,7 @@ def evaluate(
     split: str = "test",
     track: str = "auto",
     out: Path | str | None = None,
-    version: str | None = None,
+    version: int | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> "Record":
@@ -275,12 +275,25 @@ def evaluate(
         return score(folder, dataset=dataset, split=split, track=track, version=version, progress=progress)
 
 
-def split_if_present(dataset: str, version: str, split: str) -> "Split | None":
-    """A split whose data are already on disk or can be made here, else None; never downloads."""
-    from mitobench.datasets import load_split
-    from mitobench.errors import DatasetNotFoundError
+def validate(
+    path: Path | str, *, dataset: str, split: str = "test", track: str = "auto", version: int | None = None
+) -> "list[Finding]":
+    """Check the form of a prediction; no truth is opened.
 
-    try:
-        return load_split(dataset, split, version=version, download=False)
-    except DatasetNotFoundError:
-        return None
+    Args:
+        path: As for `score`.
+        dataset: Dataset key.
+        split: Which split.
+        track: What the model knew at test time.
+        version: Split version; the newest when None.
+
+    Returns:
+        One finding per check, with what to do about it.
+    """
+    from mitobench.benchmark.validate import validate_prediction
+    from mitobench.datasets import load_split
+
+    volumes = load_split(dataset, split, version=version)
+    return validate_prediction(
+        Path(path), volumes=volumes, dataset=dataset, version=str(volumes.version), split=split, track=track
+    )

@@ -1,24 +1,27 @@
-"""Leaderboard entries, from a prediction to its folder. No scoring arithmetic lives here."""
+"""Leaderboard entries, from a prediction to its folder and back. No scoring arithmetic lives here."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mitobench.errors import BadInputError
+from mitobench.errors import BadInputError, UnknownNameError
+from mitobench.segmenter import Progress, no_progress
 
 if TYPE_CHECKING:
     from mitobench.benchmark.leaderboard import Entry
+    from mitobench.benchmark.record import Record
+    from mitobench.datasets import Split
 
 
 def leaderboard_folder(folder: Path | str | None = None) -> Path:
-    """Find the leaderboard: the argument, else MITOBENCH_LEADERBOARD, else ./leaderboard, else the clone's own.
+    """Find the leaderboard: the argument, else MITOBENCH_LEADERBOARD, else ./leaderboard, else the clone's.
 
     Raises:
         BadInputError: There is none in any of these places.
     """
-    here = [folder, os.environ.get("MITOBENCH_LEADERBOARD")]
-    named = [Path(place) for place in here if place]
-    for place in named or [Path("leaderboard"), Path(__file__).parents[1] / "leaderboard"]:
+    named = [Path(place) for place in (folder, os.environ.get("MITOBENCH_LEADERBOARD")) if place]
+    for place in named[:1] or [Path("leaderboard"), Path(__file__).parents[1] / "leaderboard"]:
         if place.is_dir():
             return place
     raise BadInputError(
@@ -40,3 +43,132 @@ def load_entry(key: str, *, folder: Path | str | None = None) -> "Entry":
     from mitobench.benchmark import leaderboard
 
     return leaderboard.load_entry(key, leaderboard_folder(folder))
+
+
+def submit(
+    path: Path | str,
+    *,
+    model_toml: Path | str,
+    dataset: str,
+    split: str = "test",
+    track: str = "auto",
+    version: int | None = None,
+    checkpoint: Path | str | None = None,
+    folder: Path | str | None = None,
+    progress: Progress = no_progress,
+) -> Path:
+    """Score a prediction and write it into the leaderboard as an entry's record, table and gallery.
+
+    Args:
+        path: The prediction; see `mitobench.score`.
+        model_toml: What people say about the model; copied into the entry.
+        dataset: Dataset key.
+        split: Which split; the leaderboard shows "test".
+        track: What the model knew at test time.
+        version: Split version; the newest when None.
+        checkpoint: Checkpoint folder whose training curve is kept beside the record.
+        folder: The leaderboard; see `leaderboard_folder`.
+        progress: Told about finished slabs.
+
+    Returns:
+        The entry's folder.
+
+    Raises:
+        RecordError: model.toml does not fit its schema.
+    """
+    from mitobench import api
+    from mitobench.benchmark.model_card import read_model
+    from mitobench.datasets import load_split
+
+    source = Path(model_toml)
+    model = read_model(source)
+    board = leaderboard_folder(folder)
+    record = api.score(
+        path, dataset=dataset, split=split, track=track, version=version, model=model.key, progress=progress
+    )
+    entry = board / model.key
+    entry.mkdir(exist_ok=True)
+    _copy(source, entry / "model.toml")
+    _write_gallery(Path(path), entry, record, load_split(dataset, split, version=version))
+    if checkpoint is not None and (Path(checkpoint) / "curve.json").is_file():
+        _copy(Path(checkpoint) / "curve.json", entry / "curves" / record.name.file)
+    record.write(entry / record.name.file)
+    return entry
+
+
+def _write_gallery(path: Path, entry: Path, record: "Record", volumes: "Split") -> None:
+    """Keep what the model said on the fixed slices: masks and probabilities, never tissue."""
+    from mitobench.arrays import open_array
+    from mitobench.benchmark.container import open_prediction
+    from mitobench.benchmark.gallery import write_gallery
+
+    opened = open_prediction(path, volumes=volumes)
+    fixed = dict(volumes.manifest.gallery.slices) if volumes.split == "test" else {}
+    target = entry / "gallery" / record.name.stem
+    shutil.rmtree(target, ignore_errors=True)
+    for name, labels in opened.arrays.items():
+        probability = path / f"{name}.probability.zarr"
+        write_gallery(
+            target,
+            volume_name=name,
+            labels=labels,
+            probability=open_array(probability) if probability.is_dir() else None,
+            slices=fixed.get(name),
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a small file whole or not at all."""
+    if target.exists() and target.samefile(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+def why(
+    key: str,
+    object_id: int,
+    *,
+    volume: str | None = None,
+    record: str | None = None,
+    folder: Path | str | None = None,
+) -> list[tuple[str, str, int, int, float]]:
+    """Which predicted labels meet one true object.
+
+    Args:
+        key: Entry key.
+        object_id: Id of the true object.
+        volume: Its volume; all of them when None.
+        record: Record stem such as "vnc@1.auto.0"; all of the entry's when None.
+        folder: The leaderboard; see `leaderboard_folder`.
+
+    Returns:
+        Rows of (record stem, volume, predicted id, shared voxels, IoU), most shared first; id 0 is what was
+        left as background.
+
+    Raises:
+        UnknownNameError: No such entry, record or volume.
+        BadInputError: No volume has a true object of that id.
+    """
+    from mitobench.metrics.partners import partners
+
+    entry = load_entry(key, folder=folder)
+    stems = [one.name.stem for one in entry.records]
+    if record is not None and record not in stems:
+        raise UnknownNameError(f"record of {key}", record, stems)
+    rows = []
+    for stem in stems if record is None else [record]:
+        tables = entry.tables[stem]
+        if volume is not None and volume not in tables:
+            raise UnknownNameError(f"volume of {stem}", volume, tables)
+        for name, table in tables.items():
+            if volume in (None, name):
+                rows += [(stem, name, *row) for row in partners(table, object_id)]
+    if not rows:
+        raise BadInputError(
+            f"No true object has id {object_id} in {', '.join(stems)}. "
+            f"The ids are in {key}/tables/<record>.objects.csv."
+        )
+    return rows

@@ -8,12 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mitobench.arrays import ArraySource
 from mitobench.errors import BadInputError, DtypeError, FormatError, ShapeError
 
 GALLERY_SLICES = 3
@@ -69,8 +70,8 @@ def write_gallery(
     folder: Path,
     *,
     volume_name: str,
-    labels: NDArray[np.integer[Any]],
-    probability: NDArray[np.uint8] | None = None,
+    labels: ArraySource,
+    probability: ArraySource | None = None,
     slices: Sequence[int] | None = None,
 ) -> tuple[GallerySlice, ...]:
     """Write the fixed slices of one predicted volume.
@@ -143,13 +144,13 @@ def read_picture(path: Path, *, kind: Literal["mask", "probability"]) -> NDArray
         ) from error
 
 
-def _check(volume_name: str, labels: NDArray[Any], probability: NDArray[Any] | None) -> None:
+def _check(volume_name: str, labels: ArraySource, probability: ArraySource | None) -> None:
     if not _NAME.fullmatch(f"{volume_name}.z0.mask.png"):
         raise BadInputError(
             f"Volume name {volume_name!r} cannot be part of a file name; expected lower-case letters, digits, "
             "dots, hyphens and underscores, starting with a letter or digit. Rename the volume."
         )
-    if labels.ndim != 3 or (probability is not None and probability.shape != labels.shape):
+    if len(labels.shape) != 3 or (probability is not None and probability.shape != labels.shape):
         other = "" if probability is None else f" and the probability {probability.shape}"
         raise ShapeError(
             f"The labels of {volume_name!r} have shape {labels.shape}{other}; expected one (z, y, x) for both."
@@ -164,7 +165,7 @@ def _check(volume_name: str, labels: NDArray[Any], probability: NDArray[Any] | N
 
 
 def _write_slice(
-    folder: Path, volume: str, index: int, labels: NDArray[Any], probability: NDArray[np.uint8] | None
+    folder: Path, volume: str, index: int, labels: ArraySource, probability: ArraySource | None
 ) -> GallerySlice:
     mask_path = folder / f"{volume}.z{index:03d}.mask.png"
     _save(Image.fromarray(np.asarray(labels[index]) != 0), mask_path)

@@ -12,7 +12,7 @@ Prediction = Annotated[Path, typer.Argument(metavar="PATH", help="Prediction fol
 Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
 Split = Annotated[str, typer.Option(help="Which split.")]
 Track = Annotated[str, typer.Option(help="What the model knew at test time.")]
-Version = Annotated[str | None, typer.Option(help="Split version; the newest by default.")]
+Version = Annotated[int | None, typer.Option(help="Split version; the newest by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderboard folder.")]
 
