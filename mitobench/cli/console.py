@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mitobench.segmenter import Progress as ProgressCall
 
-stdout = Console(soft_wrap=True, highlight=False)
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -53,7 +53,9 @@ def print_table(
     stdout.print(table)
 
 
-def print_scores(scores: Mapping[str, float | None]) -> None:
-    """Print scores with four decimals, undefined ones as a dash."""
-    rows = [(key, "-" if value is None else f"{value:.4f}") for key, value in scores.items()]
-    print_table(["score", "value"], rows)
+def print_scores(rows: Iterable[tuple[str, str, float | None]]) -> None:
+    """Print (key, label, value) rows with four decimals, undefined values as a dash."""
+    print_table(
+        ["score", "value", "meaning"],
+        [(key, "-" if value is None else f"{value:.4f}", label) for key, label, value in rows],
+    )

@@ -11,6 +11,9 @@ from mitobench.errors import LicenceError
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Dataset keys, such as vnc.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
+COLUMNS = ("title", "modality", "shape", "voxel_size_nm", "licence", "download_mb", "splits")
+"""What fits a terminal; the card of one dataset and --json say the rest."""
+
 
 def datasets(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One dataset: print its card.")] = None,
@@ -30,8 +33,8 @@ def datasets(
     if as_json:
         print_json(table.reset_index().to_dict(orient="records"))
         return
-    table = table.reset_index()
-    print_table([str(column) for column in table.columns], table.itertuples(index=False))
+    shown = [name for name in COLUMNS if name in table.columns]
+    print_table(["key", *shown], table[shown].itertuples())
 
 
 def fetch(
@@ -75,7 +78,7 @@ def verify(names: Names) -> None:
     for name in names:
         with progress_bar() as progress:
             report = datasets.verify(name, progress=progress)
-        say(f"{name}: {report}")
+        say(f"{name}: {len(report.files)} files, {report.n_bytes / 1e6:.1f} MB, all as they should be.")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,11 +1,11 @@
 """Commands about models: finetune, predict, demo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mitobench.cli.console import print_json, print_scores, print_table, progress_bar, say
+from mitobench.cli.console import print_json, print_table, progress_bar, say
 from mitobench.errors import BadInputError
 
 Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
@@ -123,12 +123,11 @@ def demo(
     from mitobench.demo import run_demo
 
     with progress_bar() as progress:
-        result: dict[str, Any] = run_demo(out, say=say, progress=progress)
+        result = run_demo(out, say=say, progress=progress)
     if as_json:
         print_json(result)
         return
-    print_table(["rank", "entry", "IoU", "F1 at IoU > 0.5"], result["ranking"])
-    print_scores(result["scores"])
+    print_table(["rank", "entry", "IoU", "F1 at IoU 0.5"], result["ranking"])
     say(f"Leaderboard: {result['page'] or result['table']}")
 
 

@@ -16,6 +16,9 @@ Version = Annotated[int | None, typer.Option(help="Split version; the newest by 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderboard folder.")]
 
+MAIN_SCORES = ("iou", "dice", "precision", "recall", "f1_50", "f1_75", "pq", "msa", "voi_split", "voi_merge")
+"""Printed by default; --all and --json give the rest."""
+
 
 def score(
     path: Prediction,
@@ -25,10 +28,12 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Write the record here (its table beside it).")] = None,
     missing: Annotated[str, typer.Option(help="error, or empty: score an absent volume as empty.")] = "error",
     version: Version = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every metric, not the main ones.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a prediction against the truth of a split."""
     from mitobench import api
+    from mitobench.metrics import METRICS
 
     with progress_bar() as progress:
         record = api.score(
@@ -46,7 +51,8 @@ def score(
     if as_json:
         print_json(record.to_dict())
     else:
-        print_scores(record.scores)
+        shown = record.scores if every else [key for key in MAIN_SCORES if key in record.scores]
+        print_scores((key, METRICS[key].label, record.scores[key]) for key in shown)
 
 
 def _missing(value: str) -> Literal["error", "empty"]:
