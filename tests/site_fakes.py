@@ -14,7 +14,10 @@ from mitobench.benchmark.tracks import TRACKS
 from mitobench.metrics import METRICS
 from mitobench.volume import Volume
 
-NASTY = '<script>alert(1)</script> | `tick` [x](javascript:alert(2)) <img src=x onerror="alert(3)"> &lt;b&gt; {{ 7*7 }} {: .x } :smile: *_~'
+NASTY = (
+    "<script>alert(1)</script> | `tick` [x](javascript:alert(2)) "
+    '<img src=x onerror="alert(3)"> &lt;b&gt; {{ 7*7 }} {: .x } :smile: *_~'
+)
 """Every mark that Markdown, HTML, a table, a template or an emoji plugin could act on."""
 NASTY_MULTILINE = f"{NASTY}\n\n# heading\n\n    code\n</pre></code><script>alert(4)</script>"
 

@@ -1,4 +1,4 @@
-"""Pictures of one slice: tissue, truth, hits and errors, probability, scale bar. Arrays in, arrays or bytes out; no pages.
+"""Pictures of one slice: tissue, truth, hits and errors, probability, scale bar. Arrays in, arrays out; no pages.
 
 The colours were chosen to stay apart on grey tissue for every common kind of colour vision; misses are hatched and
 contours differ in width and tone as well, so no meaning hangs on colour alone.

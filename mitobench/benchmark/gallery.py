@@ -20,7 +20,7 @@ from mitobench.errors import BadInputError, DtypeError, FormatError, ShapeError
 GALLERY_SLICES = 3
 """Slices shown per volume."""
 PROBABILITY_STEP = 15
-"""Probabilities are kept in 18 even levels (0, 15, ... 255): a picture needs no more, and the PNG shrinks to a third."""
+"""Probabilities are kept in 18 even levels (0, 15, ... 255): enough for a picture, and the PNG shrinks to a third."""
 MAX_SIDE = 16_384
 """Longest side of a gallery picture that the site will open."""
 
@@ -182,4 +182,4 @@ def _write_slice(
 def _save(picture: Image.Image, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     picture.save(temporary, format="PNG", optimize=True)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""Reads board.json into the rows that pages show: the one place that knows its field names. Nothing is laid out here."""
+"""Reads board.json into the rows that pages show: the one place that knows its fields. Nothing is laid out."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -73,13 +73,26 @@ def dataset_page(dataset: DatasetFacts, board: Board) -> str:
     )
 
 
+_METRICS_LEAD = (
+    "Headline: **foreground IoU, pooled**. Counts are summed over every voxel of the split, then divided once; a mean "
+    "over patches or slices is never shown. An undefined score is NaN in Python, null in a record and a dash on the "
+    "board; it never enters a mean."
+)
+_TRACKS_LEAD = (
+    "A track says what a model may know at test time. Rows of different tracks are never ranked together and never "
+    "averaged: a box drawn from the ground truth already answers most of the question."
+)
+_CLI_LEAD = (
+    "Printed by the program itself when this site was built. Bad input ends with one message and exit code 2; add "
+    "`--traceback` to see where it came from."
+)
+
+
 def metrics_page(cards: Mapping[str, MetricCard]) -> str:
     """Every metric, by family, printed from its card."""
     parts = [
         "# Metrics",
-        "Headline: **foreground IoU, pooled**. Counts are summed over every voxel of the split, then divided once; "
-        "a mean over patches or slices is never shown. An undefined score is NaN in Python, null in a record and a "
-        "dash on the board; it never enters a mean.",
+        _METRICS_LEAD,
     ]
     for family, (name, question) in _FAMILIES.items():
         members = [card for card in cards.values() if card.family == family]
@@ -103,8 +116,7 @@ def tracks_page(cards: Mapping[str, TrackCard]) -> str:
     """Every track, printed from its card."""
     parts = [
         "# Tracks",
-        "A track says what a model may know at test time. Rows of different tracks are never ranked together and never "
-        "averaged: a box drawn from the ground truth already answers most of the question.",
+        _TRACKS_LEAD,
     ]
     for card in cards.values():
         pairs = [
@@ -131,8 +143,7 @@ def cli_page(cli_help: Mapping[str, str]) -> str:
     """
     parts = [
         "# Command line",
-        "Printed by the program itself when this site was built. Bad input ends with one message and exit code 2; "
-        "add `--traceback` to see where it came from.",
+        _CLI_LEAD,
     ]
     for command, shown in cli_help.items():
         safe = "".join(char for char in command if char.isalnum() or char in " -_")

@@ -1,4 +1,4 @@
-"""Gallery figures: draws the fixed slices of one record and lays them out. Pixels come in as Volumes, never from a path.
+"""Gallery figures: draws the fixed slices of one record and lays them out. Tissue comes in as Volumes, not as paths.
 
 Tissue is drawn only when the volume was handed in and the licence allows it; otherwise the page says which of the two
 is missing and shows what the model said.
@@ -79,13 +79,14 @@ def _why_no_tissue(record: Json, dataset: DatasetFacts | None, volumes: Sequence
     if dataset is None or not dataset.shows_tissue:
         licence = f" ({text(dataset.licence)})" if dataset is not None and dataset.licence else ""
         return (
-            f'<p class="mb-note">The licence of {name}{licence} does not let this site publish its images, so the '
-            "pictures show the model's output alone.</p>"
+            f'<p class="mb-note">The licence of {name}{licence} does not let this site publish its images, so '
+            "the pictures show the model's output alone.</p>"
         )
     if not volumes:
         return (
-            f'<p class="mb-note">The images of {name} were not on the machine that built this page, so the pictures show '
-            f"the model's output alone. Run <code>mitobench fetch {name}</code> and build the site again to see them.</p>"
+            f'<p class="mb-note">The images of {name} were not on the machine that built this page, so the pictures '
+            f"show the model's output alone. Run <code>mitobench fetch {name}</code> and build the site again to see "
+            "them.</p>"
         )
     return ""
 
@@ -188,8 +189,9 @@ def _compare(pictures: _Pictures, where: str) -> str:
 
 def _tile(label: str, at: str | None, words: str, pictures: _Pictures) -> str:
     return (
-        f'<figure class="mb-tile"><a href="{text(at)}"><img src="{text(at)}" alt="{text(words)}" width="{pictures.width}" '
-        f'height="{pictures.height}" loading="lazy" decoding="async"></a><figcaption>{text(label)}</figcaption></figure>'
+        f'<figure class="mb-tile"><a href="{text(at)}"><img src="{text(at)}" alt="{text(words)}" '
+        f'width="{pictures.width}" height="{pictures.height}" loading="lazy" decoding="async"></a>'
+        f"<figcaption>{text(label)}</figcaption></figure>"
     )
 
 
@@ -198,7 +200,8 @@ def _region(record: Json, volume: str) -> Mapping[str, list[int]] | None:
 
 
 ERROR_LEGEND = (
-    '<p class="mb-legend"><span><i class="mb-key-hit"></i>hit</span><span><i class="mb-key-false"></i>false alarm</span>'
-    '<span><i class="mb-key-miss"></i>miss (hatched)</span><span><i class="mb-key-truth"></i>truth outline</span></p>'
+    '<p class="mb-legend"><span><i class="mb-key-hit"></i>hit</span><span><i class="mb-key-false"></i>false alarm'
+    '</span><span><i class="mb-key-miss"></i>miss (hatched)</span><span><i class="mb-key-truth"></i>truth outline'
+    "</span></p>"
 )
 """What the colours of the pictures mean, in words."""

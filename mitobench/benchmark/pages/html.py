@@ -4,19 +4,30 @@ from collections.abc import Iterable, Sequence
 
 from mitobench.benchmark.pages import escape
 from mitobench.benchmark.pages.escape import text
+from mitobench.benchmark.pages.facts import Bounds
 
-MISSING = '<span class="mb-none" title="undefined or not measured">–</span>'
+MISSING = '<span class="mb-none" title="undefined or not measured">&#8211;</span>'
 """Shown where there is no number."""
 
 
-def number(value: float | int | None, *, digits: int = 3) -> str:
+def number(value: float | None, *, digits: int = 3) -> str:
     """A score as shown, or the missing sign."""
     return MISSING if value is None else f"{value:.{digits}f}"
 
 
-def data_number(value: float | int | None) -> str:
+def data_number(value: float | None) -> str:
     """The raw value for a data attribute; empty when there is none."""
     return "" if value is None else repr(value)
+
+
+def bounds(value: Bounds) -> str:
+    """An interval in brackets; with a question mark and a reason when it is not to be trusted."""
+    if value.reliable:
+        return f'<span class="mb-bounds">[{value.low:.3f}, {value.high:.3f}]</span>'
+    tip = f"Only {value.units} independent pieces of tissue: do not trust this interval."
+    return (
+        f'<span class="mb-bounds mb-unsure" title="{text(tip)}">[{value.low:.3f}, {value.high:.3f}]?</span>'
+    )
 
 
 def parameters(value: int | None) -> str:

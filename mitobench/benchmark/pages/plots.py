@@ -51,8 +51,8 @@ def interval_bar(
         label: What a screen reader says.
     """
     parts = [
-        f'<svg class="mb-bar" viewBox="0 0 100 12" role="img" aria-label="{text(label)}">'
-        '<line class="mb-bar-rail" x1="0" y1="6" x2="100" y2="6"/>'
+        f'<svg class="mb-bar" viewBox="0 0 100 12" role="img" aria-label="{text(label)}">',
+        '<line class="mb-bar-rail" x1="0" y1="6" x2="100" y2="6"/>',
     ]
     if floor is not None:
         parts.append(f'<line class="mb-bar-floor" x1="{_at(floor)}" y1="1" x2="{_at(floor)}" y2="11"/>')
@@ -70,7 +70,7 @@ def forest_plot(points: Sequence[Point], *, title: str, axis: str) -> str:
         title: Read out in place of the plot.
         axis: Words under the axis, such as "foreground IoU, pooled".
     """
-    left, right, row = 190, 560, 22
+    left, right, row = 188, 580, 24
     bottom = 14 + row * len(points)
     span = right - left
     parts = [
@@ -127,8 +127,9 @@ def curve_plot(
             f'<text class="mb-tick" x="{left + width * tick / 4:.1f}" y="{top + height + 18}" '
             f'text-anchor="middle">{step:,.0f}</text>'
         )
-    for line in shown:
-        parts.append(_curve(line, [place(*pair) for pair in zip(line.steps, line.values, strict=True)]))
+    parts += [
+        _curve(line, [place(*pair) for pair in zip(line.steps, line.values, strict=True)]) for line in shown
+    ]
     parts.append(
         f'<text class="mb-tick" x="{left + width / 2}" y="{top + height + 38}" text-anchor="middle">step</text>'
         f'<text class="mb-axis" x="{left}" y="{top - 2}">{text(y_label)}</text></svg>'
@@ -152,7 +153,7 @@ def _curve(line: Series, places: Sequence[tuple[float, float]]) -> str:
 
 
 def _forest_row(point: Point, *, y: float, left: float, span: float) -> str:
-    label = point.label if len(point.label) <= 28 else f"{point.label[:27]}…"
+    label = point.label if len(point.label) <= 25 else f"{point.label[:24]}…"
     shown = f"{point.label}: {point.value:.3f}"
     line = ""
     if point.low is not None and point.high is not None:

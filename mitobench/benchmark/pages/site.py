@@ -1,4 +1,4 @@
-"""Fills a folder with everything mkdocs needs: handwritten pages, generated pages, data, pictures, styles. Builds nothing.
+"""Fills a folder with what mkdocs needs: handwritten pages, generated pages, data, pictures, styles. Builds nothing.
 
 A plain `mkdocs build --strict` on that folder makes the site; no plugin of ours is involved.
 """

@@ -1,0 +1,169 @@
+"""What one record holds, on the page of its entry: pictures, training curve, every score and count, provenance."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mitobench.benchmark.pages import figures, html, plots
+from mitobench.benchmark.pages.escape import text
+from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.metrics.card import MetricCard
+
+_GALLERY_LEAD = (
+    "The slices are fixed by the depth of the test box, the same for every entry. Drag the handle, or focus it and "
+    "use the arrow keys."
+)
+
+
+def measurement_sections(
+    entry: EntryFacts,
+    *,
+    metric_cards: Mapping[str, MetricCard],
+    dataset_cards: Mapping[str, DatasetFacts],
+    volumes: Volumes,
+    out: Path,
+) -> list[str]:
+    """One section per dataset and track: pictures of the first seed, then curve, counts and provenance of each.
+
+    Args:
+        entry: The entry.
+        metric_cards: Every metric by key.
+        dataset_cards: Every dataset by key.
+        volumes: Gives the volumes of a split, or None.
+        out: The docs folder that is being filled; pictures go to `out/pictures/`.
+    """
+    parts: list[str] = []
+    for (track, dataset), stems in _by_group(entry.records).items():
+        first = entry.records[stems[0]]
+        pictures = figures.gallery_section(
+            stems[0],
+            first,
+            gallery=entry.gallery.get(stems[0]),
+            volumes=volumes(str(first["dataset"]), str(first["version"]), str(first["split"])),
+            dataset=dataset_cards.get(str(first["dataset"])),
+            out=out,
+            up="../",
+        )
+        parts.append(f"## {_safe_heading(f'{dataset}, {track}')}")
+        if len(stems) > 1:
+            parts.append(
+                f"Pictures show seed {int(first['seed'])}; curves and counts of every seed stand below."
+            )
+        drawn = "data-mb-compare" in pictures
+        parts += [_GALLERY_LEAD if drawn else "", figures.ERROR_LEGEND if drawn else "", pictures]
+        for stem in stems:
+            parts += _one_seed(entry, stem, metric_cards)
+    return parts
+
+
+def _by_group(records: Mapping[str, Json]) -> dict[tuple[str, str], list[str]]:
+    """Record stems by track and dataset@version, seeds in order."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for stem, record in sorted(
+        records.items(), key=lambda item: (item[1]["track"], item[1]["seed"], item[0])
+    ):
+        group = (str(record["track"]), f"{record['dataset']}@{record['version']}")
+        groups.setdefault(group, []).append(stem)
+    return groups
+
+
+def _safe_heading(words: str) -> str:
+    # headings reach the table of contents, which undoes entities; the parts are keys, so nothing is lost here
+    return "".join(char for char in words if char.isascii() and (char.isalnum() or char in " @,-_."))
+
+
+def _one_seed(entry: EntryFacts, stem: str, metric_cards: Mapping[str, MetricCard]) -> list[str]:
+    record = entry.records[stem]
+    name = f"seed {record['seed']}"
+    return [
+        _curve(entry.curves.get(stem), name),
+        _details(f"Every score and count, {name}", _counts(record) + _all_scores(record, metric_cards)),
+        _details(f"Provenance, {name}", _provenance(record)),
+    ]
+
+
+def _details(summary: str, content: str) -> str:
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
+
+
+def _curve(curve: Json | None, name: str) -> str:
+    if not curve:
+        return ""
+    loss = plots.Series(
+        label="training loss", steps=curve.get("step", ()), values=curve.get("train_loss", ()), kind="loss"
+    )
+    iou = plots.Series(
+        label="validation IoU", steps=curve.get("val_step", ()), values=curve.get("val_iou", ()), kind="iou"
+    )
+    drawings = {
+        "Training loss": plots.curve_plot([loss], title=f"Training loss over steps, {name}", y_label="loss"),
+        "Validation IoU": plots.curve_plot(
+            [iou], title=f"Validation IoU over steps, {name}", y_label="IoU", y_range=(0.0, 1.0)
+        ),
+    }
+    shown = "".join(
+        f'<figure class="mb-figure">{drawing}<figcaption>{words}, {text(name)}</figcaption></figure>'
+        for words, drawing in drawings.items()
+        if drawing
+    )
+    return f'<div class="mb-plots">{shown}</div>' if shown else ""
+
+
+def _counts(record: Json) -> str:
+    counts = record.get("counts", {})
+    voxels = counts.get("voxels", {})
+    lines = [["voxels", *(f"{voxels.get(part, 0):,}" for part in ("tp", "fp", "fn", "tn"))]]
+    lines += [
+        [f"objects at IoU {item['threshold']:.2f}", *(f"{item[part]:,}" for part in ("tp", "fp", "fn")), ""]
+        for item in counts.get("objects", ())
+    ]
+    return html.table(["", "Hit", "False alarm", "Miss", "True background"], lines, caption="Counts")
+
+
+def _all_scores(record: Json, metric_cards: Mapping[str, MetricCard]) -> str:
+    scores, per_volume = record.get("scores", {}), record.get("per_volume", {})
+    volumes = sorted(per_volume)
+    order = {key: place for place, key in enumerate(metric_cards)}
+    lines: list[Sequence[str]] = []
+    for key in sorted(scores, key=lambda key: (order.get(key, len(order)), key)):
+        card, interval = metric_cards.get(key), record.get("intervals", {}).get(key)
+        unit = f" <small>{text(card.unit)}</small>" if card and card.unit else ""
+        lines.append(
+            [
+                text(card.label if card else key) + unit,
+                html.number(scores[key], digits=4),
+                html.bounds(_bounds(interval)) if interval else "",
+                *(html.number(per_volume[name].get(key), digits=4) for name in volumes),
+            ]
+        )
+    head = ["Metric", "All", "95 % interval", *map(text, volumes)]
+    return html.table(head, lines, caption="Every score")
+
+
+def _bounds(interval: Json) -> Bounds:
+    return Bounds(**{name: interval[name] for name in ("low", "high", "units", "reliable")})
+
+
+def _provenance(record: Json) -> str:
+    made, prediction = record.get("provenance", {}), record.get("prediction", {})
+    status = str(record.get("status", ""))
+    roots = sorted(prediction.get("label_roots", {}).items())
+    packages = sorted(made.get("packages", {}).items())
+    return html.facts(
+        [
+            ("Status", f"{html.chip(status, kind=status)} {text(STATUS_WORDS.get(status, ''))}"),
+            ("Scorer", text(record.get("scorer", ""))),
+            ("Scored by", text(made.get("who", ""))),
+            ("Scored on", text(made.get("date", ""))),
+            ("Command", f"<code>{text(made['command'])}</code>" if made.get("command") else ""),
+            ("Split manifest", _hash(record.get("manifest_sha256", ""))),
+            ("Predicted labels", ", ".join(f"{text(name)} {_hash(root)}" for name, root in roots)),
+            ("Missing volumes", text(", ".join(prediction.get("missing", ())))),
+            ("Python", text(made.get("python", ""))),
+            ("Packages", text(", ".join(f"{name} {version}" for name, version in packages))),
+            ("Platform", text(made.get("platform", ""))),
+        ]
+    )
+
+
+def _hash(digest: object) -> str:
+    return f'<code title="{text(digest)}">{text(str(digest)[:16])}</code>' if digest else ""

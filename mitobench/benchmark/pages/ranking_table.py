@@ -1,0 +1,147 @@
+"""The table of the leaderboard: one header, one body per track and dataset, raw values in data attributes."""
+
+from collections.abc import Mapping, Sequence
+
+from mitobench.benchmark.pages import html, plots
+from mitobench.benchmark.pages.comparison import HEADLINE, Group, best_control, headline
+from mitobench.benchmark.pages.escape import text
+from mitobench.benchmark.pages.facts import KIND_WORDS, STATUS_WORDS, Row
+from mitobench.benchmark.tracks import TrackCard
+from mitobench.metrics.card import MetricCard
+
+SCORE_COLUMNS = ("iou", "dice", "precision", "recall", "f1_50", "pq")
+"""Metrics with a column, in order; the entry page shows all."""
+_CAPTION = (
+    "Foreground IoU is pooled: counts are summed over the split, then divided. Brackets hold 95 % intervals from "
+    "resampled tissue; a question mark means too few independent pieces to trust one. Controls and diagnostic "
+    "tracks have no rank."
+)
+
+
+def ranking_table(
+    groups: Mapping[Group, Sequence[Row]],
+    *,
+    metric_cards: Mapping[str, MetricCard],
+    track_cards: Mapping[str, TrackCard],
+) -> str:
+    """The table as HTML; readable and complete without a script.
+
+    Args:
+        groups: Rows by track and dataset, best first.
+        metric_cards: Every metric by key; columns without a card are left out.
+        track_cards: Every track by key.
+    """
+    columns = [metric_cards[key] for key in SCORE_COLUMNS if key in metric_cards]
+    heads = [
+        _head("#", "rank", tip="Rank by IoU inside its track and dataset; sorting does not change it."),
+        _head("Entry", "name"),
+        *(_metric_head(card) for card in columns),
+        _head(
+            "Blind", "blind", first="desc", tip="What the prompt alone scores, image unopened.", prompted=True
+        ),
+        _head("Gain", "gain", first="desc", tip="(score - blind) / (1 - blind)", prompted=True),
+        _head("Weights", "parameters", tip="Number of parameters."),
+        _head("Seeds", "seeds", first="desc", tip="Independent runs behind the row."),
+        _head("Checked", "status", tip="Who has confirmed the number."),
+        _head("Scored", "date", first="desc", tip="Day of scoring."),
+    ]
+    bodies = "".join(
+        _body(group, rows, columns, track_cards.get(group[0]), len(heads)) for group, rows in groups.items()
+    )
+    return (
+        '<div class="mb-scroll mb-board-scroll" role="region" tabindex="0" aria-label="Leaderboard table">'
+        f'<table class="mb-table mb-ranking"><caption>{_CAPTION}</caption>'
+        f"<thead><tr>{''.join(heads)}</tr></thead>{bodies}</table></div>"
+    )
+
+
+def _metric_head(card: MetricCard) -> str:
+    short = card.label.replace("F1 @ IoU 0.50", "F1 @ 0.5")
+    return _head(short, card.key, first="asc" if card.higher_is_better is False else "desc", tip=card.formula)
+
+
+def _head(label: str, key: str, *, first: str = "asc", tip: str = "", prompted: bool = False) -> str:
+    hidden = ' class="mb-prompted"' if prompted else ""
+    shown = f' title="{text(tip)}"' if tip else ""
+    return (
+        f'<th scope="col" data-key="{text(key)}" data-first="{first}"{hidden}><button type="button"{shown}>'
+        f'{text(label)}<span class="mb-arrow" aria-hidden="true"></span></button></th>'
+    )
+
+
+def _body(
+    group: Group, rows: Sequence[Row], columns: Sequence[MetricCard], card: TrackCard | None, width: int
+) -> str:
+    track, dataset = group
+    floor = best_control(rows)
+    prompted = card is not None and card.prompted
+    unranked = card is not None and not card.ranked
+    words = (
+        f'<a href="datasets/{text(rows[0].dataset)}.html"><b>{text(dataset)}</b></a> {text(rows[0].split)} split · '
+        f'<a href="tracks.html#{text(track)}">{text(card.title if card else track)}</a>: '
+        f"{text(card.information) if card else ''}"
+        f"{' ' + html.chip('diagnostic, not ranked', kind='disputed') if unranked else ''}"
+    )
+    lines = "".join(_line(row, columns, floor, prompted=prompted) for row in rows)
+    return (
+        f'<tbody data-track="{text(track)}" data-data="{text(dataset)}"><tr class="mb-group">'
+        f'<th scope="rowgroup" colspan="{width}"><div>{words}</div></th></tr>{lines}</tbody>'
+    )
+
+
+def _line(row: Row, columns: Sequence[MetricCard], floor: Row | None, *, prompted: bool) -> str:
+    words = (
+        f"{row.name} {row.entry} {row.kind} {row.status} {row.trained_on} {row.initialisation} {row.dataset}"
+    )
+    hidden = "mb-prompted" if prompted else "mb-prompted mb-blank"
+    status = html.chip(row.status, kind=row.status, tip=STATUS_WORDS.get(row.status, ""))
+    cells = [
+        _cell(html.data_number(row.rank), html.number(row.rank, digits=0), kind="mb-rank"),
+        _name(row),
+        *(_score(row, card, floor) for card in columns),
+        _cell(html.data_number(row.blind), html.number(row.blind), kind=hidden),
+        _cell(html.data_number(row.gain), html.number(row.gain), kind=hidden),
+        _cell(html.data_number(row.parameters), html.parameters(row.parameters)),
+        _cell(str(len(row.seeds)), str(len(row.seeds))),
+        _cell(text(row.status), status),
+        _cell(text(row.date), text(row.date) or html.MISSING),
+    ]
+    return f'<tr data-kind="{text(row.kind)}" data-words="{text(words.lower())}">{"".join(cells)}</tr>'
+
+
+def _cell(value: str, shown: str, *, kind: str = "") -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<td{named} data-value="{value}">{shown}</td>'
+
+
+def _name(row: Row) -> str:
+    chips = "" if row.kind == "submission" else html.chip(KIND_WORDS.get(row.kind, row.kind), kind=row.kind)
+    if row.contaminated:
+        tip = "It learnt from the very split that was scored."
+        chips += html.chip("saw this split", kind="disputed", tip=tip)
+    start = {"": "", "none": "", "random": "random start"}.get(
+        row.initialisation, f"from {row.initialisation}"
+    )
+    learnt = f"learnt from {row.trained_on}" if row.trained_on else ""
+    small = " · ".join(part for part in (start, learnt) if part)
+    return (
+        f'<th scope="row" class="mb-entry" data-value="{text(row.name.lower())}"><div>'
+        f'<a href="entries/{text(row.entry)}.html">{text(row.name)}</a> {chips}'
+        f"{f'<small>{text(small)}</small>' if small else ''}</div></th>"
+    )
+
+
+def _score(row: Row, card: MetricCard, floor: Row | None) -> str:
+    value = row.scores.get(card.key)
+    if card.key != HEADLINE or value is None:
+        return _cell(html.data_number(value), html.number(value))
+    bounds = row.intervals.get(card.key)
+    bar = plots.interval_bar(
+        value,
+        low=bounds.low if bounds else None,
+        high=bounds.high if bounds else None,
+        floor=headline(floor) if floor else None,
+        label=f"{card.label} {value:.3f}" + (f", best control {headline(floor):.3f}" if floor else ""),
+    )
+    shown = f"<b>{value:.3f}</b>{html.bounds(bounds) if bounds else ''}{bar}"
+    return _cell(html.data_number(value), shown, kind="mb-headline")
