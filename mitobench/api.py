@@ -66,6 +66,7 @@ def train(
     out: Path | str,
     version: int | None = None,
     settings: dict[str, object] | None = None,
+    epochs: float | None = None,
     device: str = "cpu",
     seed: int = 0,
     resume: bool = False,
@@ -79,6 +80,7 @@ def train(
         out: Checkpoint folder to write.
         version: Split version; the newest when None.
         settings: Changed settings of the recipe, by name.
+        epochs: Passes over the pixels of train, instead of the recipe's number of steps.
         device: Where to train.
         seed: Of initialisation, sampling and augmentation.
         resume: Go on from the state a stopped run left in `out`.
@@ -91,6 +93,10 @@ def train(
     from mitobench.datasets import load_split
 
     splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
+    changed = dict(settings or {})
+    if epochs is not None:
+        defaults = {field.name: field.default for field in baselines.settings_fields(baseline)}
+        changed["steps"] = _steps(epochs, defaults | changed, [volume.shape for volume in splits["train"]])
     provenance = {
         "dataset": dataset,
         "version": str(splits["train"].version),
@@ -104,13 +110,23 @@ def train(
         train=splits["train"],
         val=splits["val"],
         out=Path(out),
-        settings=settings or {},
+        settings=changed,
         provenance=provenance,
         device=device,
         seed=seed,
         resume=resume,
         progress=progress,
     )
+
+
+def _steps(epochs: float, settings: dict[str, object], shapes: list[tuple[int, int, int]]) -> int:
+    """Training steps that draw as many pixels as `epochs` passes over the volumes."""
+    if not {"steps", "batch", "crop"} <= settings.keys() or epochs <= 0:
+        raise BadInputError(
+            f"epochs is {epochs}; expected a positive number, and a baseline that trains in steps of crops."
+        )
+    drawn = int(str(settings["batch"])) * int(str(settings["crop"])) ** 2
+    return max(1, round(epochs * sum(z * y * x for z, y, x in shapes) / drawn))
 
 
 def predict(

@@ -80,6 +80,11 @@ def run_demo(
     )
 
 
+def _place(rank: object) -> str:
+    """A rank for people; controls have none."""
+    return "" if str(rank) == "<NA>" else str(rank)
+
+
 def _show_data(say: Callable[[str], None]) -> None:
     from mitobench.datasets import load_split
 

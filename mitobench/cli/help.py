@@ -19,7 +19,7 @@ def help_pages() -> dict[str, str]:
     runner = CliRunner(env={"COLUMNS": str(WIDTH), "TERMINAL_WIDTH": str(WIDTH), "NO_COLOR": "1"})
     pages = {}
     for words in [(), *_command_paths(get_command(app))]:
-        result = runner.invoke(app, [*words, "--help"], prog_name=" ".join(["mitobench"]))
+        result = runner.invoke(app, [*words, "--help"], prog_name="mitobench")
         pages[" ".join(["mitobench", *words])] = result.output
     return pages
 

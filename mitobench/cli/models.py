@@ -48,8 +48,6 @@ def finetune(
     if not dataset:
         raise BadInputError(f"No dataset given. Run: mitobench finetune {baseline} --dataset NAME")
     changed = _parse_settings(set_ or [], [field.name for field in fields], baseline)
-    if epochs is not None:
-        changed["epochs"] = epochs
     folder = out if out is not None else Path("runs") / f"{baseline}-{dataset}-{seed}"
     with progress_bar() as progress:
         written = api.train(
@@ -58,6 +56,7 @@ def finetune(
             out=folder,
             version=version,
             settings=changed,
+            epochs=epochs,
             device=device,
             seed=seed,
             resume=resume,
