@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from mitobench.api import load_hf as load_hf
     from mitobench.api import predict as predict
     from mitobench.api import score as score
-    from mitobench.api import train as train
     from mitobench.benchmark.record import Record as Record
     from mitobench.datasets import list_datasets as list_datasets
     from mitobench.datasets import load_card as load_card
     from mitobench.datasets import load_split as load_split
     from mitobench.entries import load_entry as load_entry
     from mitobench.metrics import score_labels as score_labels
+    from mitobench.models import load_segmenter as load_segmenter
+    from mitobench.models import train as train
     from mitobench.patches import PatchDataset as PatchDataset
     from mitobench.patches import stitch_patches as stitch_patches
     from mitobench.segmenter import Segmentation as Segmentation
@@ -37,12 +38,13 @@ _HOME = {
     "load_card": "mitobench.datasets",
     "load_entry": "mitobench.entries",
     "load_hf": "mitobench.api",
+    "load_segmenter": "mitobench.models",
     "load_split": "mitobench.datasets",
     "predict": "mitobench.api",
     "score": "mitobench.api",
     "score_labels": "mitobench.metrics",
     "stitch_patches": "mitobench.patches",
-    "train": "mitobench.api",
+    "train": "mitobench.models",
 }
 
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are names

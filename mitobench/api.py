@@ -1,11 +1,10 @@
-"""Where data, models and scores meet: train, predict, score. No arithmetic and no leaderboard lives here."""
+"""Where data, models and scores meet: predict, score, evaluate. No arithmetic and no leaderboard lives here."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mitobench.errors import BadInputError, UnknownNameError
+from mitobench.errors import BadInputError
 from mitobench.segmenter import Progress, Segmenter, no_progress
 
 if TYPE_CHECKING:
@@ -29,104 +28,6 @@ def load_hf(name: str, *, patch_shape: tuple[int, ...] = (256, 256), **options: 
     from mitobench.datasets import hub
 
     return hub.load_hf(name, patch_shape=patch_shape, **options)
-
-
-def load_segmenter(
-    source: str | Path, *, device: str = "cpu", weights: Path | None = None, seed: int = 0
-) -> Segmenter:
-    """A model ready to predict, from a checkpoint folder or a baseline key.
-
-    Args:
-        source: A folder with checkpoint.json, or the key of a baseline that runs untrained.
-        device: "cpu", "cuda", "cuda:1".
-        weights: Official weights for a baseline that takes them.
-        seed: Of a random initialisation.
-
-    Raises:
-        UnknownNameError: Neither a checkpoint nor a baseline.
-    """
-    from mitobench import baselines
-
-    path = Path(source)
-    if (path / "checkpoint.json").is_file():
-        return baselines.load_checkpoint(path, device=device)
-    if str(source) not in baselines.BASELINES:
-        if path.exists():
-            raise BadInputError(
-                f"{path} holds no checkpoint.json. Expected a folder written by `mitobench finetune`."
-            )
-        raise UnknownNameError("baseline or checkpoint folder", str(source), baselines.BASELINES)
-    return baselines.load_baseline(str(source), device=device, weights=weights, seed=seed)
-
-
-def train(
-    baseline: str,
-    *,
-    dataset: str,
-    out: Path | str,
-    version: int | None = None,
-    settings: dict[str, object] | None = None,
-    epochs: float | None = None,
-    device: str = "cpu",
-    seed: int = 0,
-    resume: bool = False,
-    progress: Progress = no_progress,
-) -> Path:
-    """Fit a baseline to the train split; anything chosen is chosen on val. Test is never opened.
-
-    Args:
-        baseline: Key of a trainable baseline.
-        dataset: Dataset key.
-        out: Checkpoint folder to write.
-        version: Split version; the newest when None.
-        settings: Changed settings of the recipe, by name.
-        epochs: Passes over the pixels of train, instead of the recipe's number of steps.
-        device: Where to train.
-        seed: Of initialisation, sampling and augmentation.
-        resume: Go on from the state a stopped run left in `out`.
-        progress: Told about steps.
-
-    Returns:
-        The checkpoint folder.
-    """
-    from mitobench import __version__, baselines
-    from mitobench.datasets import load_split
-
-    splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
-    changed = dict(settings or {})
-    if epochs is not None:
-        defaults = {field.name: field.default for field in baselines.settings_fields(baseline)}
-        changed["steps"] = _steps(epochs, defaults | changed, [volume.shape for volume in splits["train"]])
-    provenance = {
-        "dataset": dataset,
-        "version": str(splits["train"].version),
-        "splits": ["train", "val"],
-        "manifest_sha256": splits["train"].manifest_sha256,
-        "mitobench": __version__,
-        "command": " ".join(["mitobench", *sys.argv[1:]]),
-    }
-    return baselines.train_baseline(
-        baseline,
-        train=splits["train"],
-        val=splits["val"],
-        out=Path(out),
-        settings=changed,
-        provenance=provenance,
-        device=device,
-        seed=seed,
-        resume=resume,
-        progress=progress,
-    )
-
-
-def _steps(epochs: float, settings: dict[str, object], shapes: list[tuple[int, int, int]]) -> int:
-    """Training steps that draw as many pixels as `epochs` passes over the volumes."""
-    if not {"steps", "batch", "crop"} <= settings.keys() or epochs <= 0:
-        raise BadInputError(
-            f"epochs is {epochs}; expected a positive number, and a baseline that trains in steps of crops."
-        )
-    drawn = int(str(settings["batch"])) * int(str(settings["crop"])) ** 2
-    return max(1, round(epochs * sum(z * y * x for z, y, x in shapes) / drawn))
 
 
 def predict(

@@ -96,19 +96,19 @@ def _show_data(say: Callable[[str], None]) -> None:
 
 
 def _run_step(step: _Step, out: Path, board: Path, say: Callable[[str], None], progress: Progress) -> None:
-    from mitobench import api, entries
+    from mitobench import api, entries, models
 
     checkpoint = out / "checkpoints" / step.key
     say(f"{step.title}: {'fit, ' if step.fitted else ''}predict, score.")
     model: Segmenter
     if step.fitted:
         if not (checkpoint / "checkpoint.json").is_file():
-            api.train(
+            models.train(
                 step.baseline, dataset=DATASET, out=checkpoint, resume=checkpoint.is_dir(), progress=progress
             )
-        model = api.load_segmenter(checkpoint)
+        model = models.load_segmenter(checkpoint)
     else:
-        model = api.load_segmenter(step.baseline)
+        model = models.load_segmenter(step.baseline)
     prediction = api.predict(
         model, dataset=DATASET, out=out / "predictions" / step.key, probabilities=True, progress=progress
     )

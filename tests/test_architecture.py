@@ -22,6 +22,7 @@ FLOORS = {
     "intake": 3,
     "api": 4,
     "entries": 4,
+    "models": 4,
     "site": 4,
     "demo": 4,
     "cli": 4,

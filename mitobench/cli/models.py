@@ -37,7 +37,7 @@ def finetune(
     version: Version = None,
 ) -> None:
     """Fit a baseline to a train split and write a checkpoint."""
-    from mitobench import api, baselines
+    from mitobench import baselines, models
 
     fields = baselines.settings_fields(baseline)
     if settings:
@@ -50,7 +50,7 @@ def finetune(
     changed = _parse_settings(set_ or [], [field.name for field in fields], baseline)
     folder = out if out is not None else Path("runs") / f"{baseline}-{dataset}-{seed}"
     with progress_bar() as progress:
-        written = api.train(
+        written = models.train(
             baseline,
             dataset=dataset,
             out=folder,
@@ -95,9 +95,9 @@ def predict(
     version: Version = None,
 ) -> None:
     """Run a model over a split and write its prediction; run again to finish a stopped one."""
-    from mitobench import api
+    from mitobench import api, models
 
-    segmenter = api.load_segmenter(model, device=device, weights=weights, seed=seed)
+    segmenter = models.load_segmenter(model, device=device, weights=weights, seed=seed)
     with progress_bar() as progress:
         folder = api.predict(
             segmenter,
