@@ -21,7 +21,7 @@ __all__ = ["BASELINES", "load_baseline", "load_checkpoint", "settings_fields", "
 class _Room(Protocol):
     """What the module of a baseline offers; a trivial one has only `load`."""
 
-    Settings: type[Any]
+    SETTINGS: Mapping[str, type[Any]]
 
     def load(self, card: BaselineCard, *, device: str, weights: Path | None, seed: int) -> Segmenter: ...
 
@@ -149,7 +149,7 @@ def settings_fields(key: str) -> "list[SettingField]":
     from mitobench.baselines.settings import fields_of
 
     card = _card(key)
-    return fields_of(_room(card).Settings) if card.trainable else []
+    return fields_of(_room(card).SETTINGS[key]) if card.trainable else []
 
 
 def _card(key: str) -> BaselineCard:

@@ -94,4 +94,4 @@ ROOMS: dict[str, str] = {
     "sam-vit-l": "mitobench.baselines.sam.baseline",
     "sam-vit-h": "mitobench.baselines.sam.baseline",
 }
-"""The module that holds `load`, and for trainable ones `Settings`, `train` and `restore`."""
+"""The module that holds `load`, and for trainable ones `SETTINGS`, `train` and `restore`."""

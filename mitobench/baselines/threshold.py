@@ -36,7 +36,7 @@ class ThresholdSettings:
     dark_only: bool = setting(False, "Search only bands that reach down to black, not bands in the middle.")
 
 
-Settings = ThresholdSettings
+SETTINGS: dict[str, type[ThresholdSettings]] = {"threshold": ThresholdSettings}
 
 
 @dataclass(frozen=True, kw_only=True)

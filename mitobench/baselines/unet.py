@@ -49,7 +49,7 @@ class GreyNet(nn.Module):
         return logits
 
 
-Settings = UnetSettings
+SETTINGS: dict[str, type[UnetSettings]] = {"unet": UnetSettings}
 
 
 def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: str) -> Path:

@@ -1,0 +1,79 @@
+"""SAM as the table of baselines sees it: load, train, restore. What they do lives in finetune.py and predict.py."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mitobench.baselines.checkpoint import Checkpoint
+from mitobench.baselines.run import Run
+from mitobench.baselines.runtime import check_device
+from mitobench.baselines.sam.finetune import (
+    SamSettings,
+    TinySettings,
+    finetune,
+    restore_finetuned,
+    start_weights,
+)
+from mitobench.baselines.sam.keep import OFFICIAL_RULE
+from mitobench.baselines.sam.predict import AutomaticSegmenter
+from mitobench.baselines.sam.tune import automatic_segmenter, restore_rule, tune_rule
+from mitobench.baselines.settings import parse_settings
+from mitobench.segmenter import BaselineCard, Segmenter
+
+SETTINGS: dict[str, type[SamSettings]] = {
+    "sam-vit-tiny": TinySettings,
+    "sam-vit-b": SamSettings,
+    "sam-vit-l": SamSettings,
+    "sam-vit-h": SamSettings,
+}
+
+
+def load(card: BaselineCard, *, device: str, weights: Path | None, seed: int) -> AutomaticSegmenter:
+    """SAM as it comes: automatic masks from a grid of points, kept by the thresholds its authors use.
+
+    Args:
+        card: Names the size.
+        device: Where it will run.
+        weights: The official file; required for official sizes, none for others.
+        seed: Of random weights.
+
+    Raises:
+        BadInputError: Weights are missing, or given where there are none.
+        IntegrityError: The weights are not the official file.
+    """
+    settings = parse_settings(SETTINGS[card.key], {})
+    settings = replace(settings, weights=str(weights) if weights else "")
+    sam, _ = start_weights(card.key, settings, seed=seed)
+    return automatic_segmenter(card, sam, settings, rule=OFFICIAL_RULE, device=check_device(device))
+
+
+def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: str) -> Path:
+    """Fine-tune SAM, or only fit the rule for its automatic masks; the setting `train` says which.
+
+    Args:
+        card: Names the size.
+        run: Data, folder, seed.
+        given: Changed settings by name.
+        device: Where to train.
+
+    Returns:
+        The checkpoint folder.
+    """
+    settings = parse_settings(SETTINGS[card.key], given)
+    work = tune_rule if settings.train == "rule" else finetune
+    return work(card, run, settings, device=device)
+
+
+def restore(card: BaselineCard, folder: Path, checkpoint: Checkpoint, *, device: str) -> Segmenter:
+    """The fine-tuned or rule-tuned SAM of a checkpoint folder.
+
+    Args:
+        card: Names the size.
+        folder: The checkpoint folder.
+        checkpoint: What its checkpoint.json says.
+        device: Where it will run.
+    """
+    settings = parse_settings(SETTINGS[card.key], checkpoint.settings)
+    if settings.train == "rule":
+        return restore_rule(card, folder, checkpoint, settings, device=device)
+    return restore_finetuned(card, folder, checkpoint, settings, device=device)

@@ -1,0 +1,104 @@
+"""Official weight files: checked by length and hash before anything reads them, then loaded without running code from them."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mitobench.baselines.checkpoint import WeightsFile, describe_file
+from mitobench.baselines.sam.shapes import WEIGHTS_URL, OfficialFile
+from mitobench.errors import BadInputError, FormatError, IntegrityError
+
+
+def find_official(official: OfficialFile, path: Path) -> Path:
+    """The official file itself, or the one of that name inside a folder.
+
+    Raises:
+        BadInputError: There is no such file.
+    """
+    found = path / official.name if path.is_dir() else path
+    if not found.is_file():
+        raise BadInputError(
+            f"{found} does not exist; expected the official weights. Download {WEIGHTS_URL}{official.name} "
+            f"({official.n_bytes / 1e6:.0f} MB) and give its path."
+        )
+    return found
+
+
+def check_official(official: OfficialFile, path: Path) -> WeightsFile:
+    """Compare a file with what is known of the official one; nothing is unpacked.
+
+    Args:
+        official: What is expected.
+        path: The file.
+
+    Returns:
+        Its name, length and hash.
+
+    Raises:
+        FormatError: It is a web page, not weights.
+        IntegrityError: Its length or hash differs.
+    """
+    with path.open("rb") as file:
+        start = file.read(64).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise FormatError(
+            f"{path} is a web page, not weights; the download was redirected. Get {WEIGHTS_URL}{official.name} again."
+        )
+    size = path.stat().st_size
+    if size != official.n_bytes:
+        kind = "truncated" if size < official.n_bytes else "another file"
+        raise IntegrityError(
+            f"{path} has {size:,} bytes, {official.name} has {official.n_bytes:,}: {kind}. Download it again."
+        )
+    found = describe_file(path)
+    if found.sha256 != official.sha256:
+        raise IntegrityError(
+            f"{path}: sha256 is {found.sha256[:12]}..., {official.name} has {official.sha256[:12]}.... "
+            "Download it again; the six digits in its name are no sha256."
+        )
+    return found
+
+
+def load_official(model: nn.Module, official: OfficialFile, path: Path) -> WeightsFile:
+    """Fill a model from an official file, after checking it.
+
+    Args:
+        model: Of the size that the file belongs to.
+        official: What is expected.
+        path: The file, or a folder that holds it.
+
+    Returns:
+        Name, length and hash of the file.
+
+    Raises:
+        BadInputError: There is no such file.
+        FormatError: It is a web page, or its tensors are not those of this model.
+        IntegrityError: Its length or hash differs.
+    """
+    found = find_official(official, path)
+    description = check_official(official, found)
+    tensors: dict[str, Tensor] = torch.load(found, map_location="cpu", weights_only=True)
+    fill(model, tensors, source=str(found))
+    return description
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str) -> None:
+    """Load tensors by name into a model; every name and shape must match.
+
+    Raises:
+        FormatError: Names are missing or unknown, or shapes differ; all are listed.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    problems = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
+    problems += [f"unknown {name}" for name in sorted(given.keys() - wanted.keys())]
+    problems += [
+        f"{name} has shape {given[name]}, expected {wanted[name]}"
+        for name in sorted(wanted.keys() & given.keys())
+        if given[name] != wanted[name]
+    ]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
+        raise FormatError(f"{source} does not fit this model: {shown}. Was it made for another size?")
+    model.load_state_dict(tensors)
