@@ -1,19 +1,17 @@
 """Patches of volumes as a map-style dataset, gathered batch by batch. No torch, no files, no models here."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mitobench.errors import BadInputError, MissingExtraError, ShapeError
-from mitobench.patches.batch import BatchView, PatchBatch
-from mitobench.patches.buffers import BufferPool
+from mitobench.errors import BadInputError, ShapeError
+from mitobench.patches.batch import PatchBatch
 from mitobench.patches.foreground import patch_foreground, patch_has_foreground
 from mitobench.patches.gather import gather_images, gather_masks, plain_array
+from mitobench.patches.gathered import GatheredPatches
 from mitobench.patches.grid import Edge, Origins, as_index3, check_patch_fits, grid_origins
-from mitobench.patches.loader import epoch_batches, read_ahead
 from mitobench.patches.mapped import portable, restored
 from mitobench.patches.sample import PatchTable
 from mitobench.volume import Volume
@@ -22,7 +20,7 @@ Keep = Literal["all", "foreground"]
 """Which patches of the grid stay: every one, or those with a non-zero label."""
 
 
-class PatchDataset(Sequence[Any]):
+class PatchDataset(GatheredPatches):
     """Patches of volumes, cut when they are asked for; each is a `PatchSample`.
 
     Works in a torch DataLoader as it is. Faster is `DataLoader(patches, batch_size=32, shuffle=True,
@@ -66,6 +64,7 @@ class PatchDataset(Sequence[Any]):
         labels: bool = False,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
+        super().__init__(transform)
         _check_options(keep, min_foreground)
         self.patch_shape = tuple(int(n) for n in patch_shape)
         self.names = tuple(volume.name for volume in volumes)
@@ -73,8 +72,6 @@ class PatchDataset(Sequence[Any]):
         self._images = [plain_array(volume.image) for volume in volumes]
         self._labels = _label_arrays(volumes, needed=labels or keep == "foreground")
         self._id_dtype = _id_dtype(self._labels) if labels else None
-        self._transform = transform
-        self._pool = BufferPool()
         if table is None:
             self.table = self._grid(stride, edge)
         else:
@@ -90,38 +87,17 @@ class PatchDataset(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return self.__getitems__(range(*index.indices(len(self))))
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
-        """Several samples by one gather; a DataLoader calls this once per batch."""
-        view = BatchView(self.gather(indices))
-        return view if self._transform is None else [self._transform(sample) for sample in view]
-
     def __getstate__(self) -> dict[str, Any]:
         """Mapped files travel to worker processes by name; only arrays in memory are copied."""
         arrays = {name: [portable(a) for a in getattr(self, name)] for name in ("_images", "_labels")}
-        return {**self.__dict__, **arrays, "_pool": None}
+        return {**super().__getstate__(), **arrays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._pool = BufferPool()
+        super().__setstate__(state)
         self._images, self._labels = ([restored(a) for a in state[k]] for k in ("_images", "_labels"))
 
     def gather(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> PatchBatch:
-        """Patches in one buffer per key.
-
-        Args:
-            indices: Numbers of patches, in any order; negative ones count from the end.
-
-        Returns:
-            Arrays with the batch in front. Their memory is used again when the last view of it is gone.
-
-        Raises:
-            IndexError: A number outside the dataset.
-        """
+        """See `GatheredPatches.gather`."""
         rows = self.table[np.asarray(indices, dtype=np.int64)]
         places, n = rows.tolist(), len(rows)
         batch: PatchBatch = {
@@ -137,79 +113,6 @@ class PatchDataset(Sequence[Any]):
             batch["labels"] = self._pool.take(batch["image"].shape, self._id_dtype)
             gather_images(batch["labels"].reshape(n, *self._patch), self._labels, places)
         return batch
-
-    def collate(self, samples: Any) -> Any:
-        """The `collate_fn` of a torch DataLoader: a dict of tensors over the gathered memory, no copy.
-
-        With a transform the samples are stacked by torch's own rule instead.
-
-        Args:
-            samples: What `__getitems__` returned.
-
-        Returns:
-            Dict with the keys of `PatchBatch`; arrays are tensors.
-
-        Raises:
-            MissingExtraError: torch is not loaded, so there is no DataLoader either; use `batches`.
-        """
-        torch = sys.modules.get("torch")
-        if torch is None:
-            raise MissingExtraError("torch", "train", "PatchDataset.collate, the collate_fn of a DataLoader,")
-        if not isinstance(samples, BatchView):
-            return torch.utils.data.default_collate(list(samples))
-        return {
-            name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-            for name, value in samples.arrays.items()
-        }
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        epoch: int = 0,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-        threads: int = 2,
-    ) -> Iterator[PatchBatch]:
-        """One epoch of batches, gathered by threads while the caller works.
-
-        `torch.from_numpy(batch["image"])` shares the memory. The order depends on seed and epoch alone, and
-        is the same for any number of threads.
-
-        Args:
-            batch_size: Patches in a batch; the last one may be smaller.
-            seed: Of the run.
-            epoch: Of the run.
-            shuffle: Whether the order is random.
-            drop_last: True gives every rank the same number of full batches; False gives every patch to
-                exactly one rank.
-            rank: Of this process.
-            world_size: Number of processes.
-            threads: Threads that gather; 0 gathers when asked.
-
-        Raises:
-            BadInputError: A negative number, no batch size, a rank that is not below world_size, or a
-                transform, which works on single samples.
-        """
-        if self._transform is not None:
-            raise BadInputError(
-                "batches() hands out whole batches, but this dataset has a transform for single samples. "
-                "Use a DataLoader, or build the dataset without transform= and change the batches."
-            )
-        plan = epoch_batches(
-            len(self),
-            batch_size=batch_size,
-            shuffle=shuffle,
-            drop_last=drop_last,
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
-        )
-        return read_ahead(self.gather, plan, threads=threads)
 
     def _grid(self, stride: Sequence[int] | None, edge: Edge) -> PatchTable:
         tables = []
