@@ -63,10 +63,6 @@ def open_prediction(
         BadInputError: A negative id.
     """
     path = Path(path)
-    if not path.exists():
-        raise PredictionNotFoundError(
-            f"{path} is not there. Expected a prediction folder; run `mitobench predict` first."
-        )
     manifest = read_manifest(path) if path.is_dir() else None
     names = [volume.name for volume in volumes]
     found = find_volumes(path, names)
@@ -94,8 +90,13 @@ def find_volumes(path: Path, names: Sequence[str]) -> dict[str, Path]:
     """The file of each volume that is there; volumes without one are left out.
 
     Raises:
+        PredictionNotFoundError: The path itself is not there.
         FormatError: Two files for one volume, or files of no volume.
     """
+    if not path.exists():
+        raise PredictionNotFoundError(
+            f"{path} is not there. Expected a prediction folder; run `mitobench predict` first."
+        )
     if path.is_file() or (path / "zarr.json").is_file() or (path / ".zarray").is_file():
         return _only(path, names)
     found: dict[str, Path] = {}

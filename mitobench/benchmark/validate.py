@@ -152,9 +152,8 @@ def _look(array: ArraySource) -> _Values:
 
 
 def _is_there(prediction: _Prediction) -> Iterator[str]:
-    if not prediction.path.exists():
-        yield f"{prediction.path} is not there."
     _ = prediction.manifest, prediction.found  # both raise what is wrong with them
+    yield from ()
 
 
 def _is_of_this_split(prediction: _Prediction) -> Iterator[str]:

@@ -1,0 +1,325 @@
+"""Records to a board: ranks, seeds, checks."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmark_fakes import add_entry, blobs, score, volume, write_prediction
+
+from mitobench.benchmark import leaderboard
+from mitobench.errors import BadInputError, RecordError, UnknownNameError
+from mitobench.metrics import METRICS
+
+RECORD = "fake@1.auto.0.json"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """Two baselines and a control, built."""
+    folder = tmp_path / "leaderboard"
+    add_entry(folder, "good", shift=1)
+    add_entry(folder, "bad", shift=2)
+    add_entry(folder, "control", shift=3, kind='"control"')
+    leaderboard.build(folder)
+    return folder
+
+
+def _rows(folder: Path) -> dict[str, dict[str, Any]]:
+    built = json.loads((folder / "board.json").read_text())
+    return {row["entry"]: row for row in built["rows"]}
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    plain = json.loads(path.read_text())
+    change(plain)
+    path.write_text(json.dumps(plain))
+
+
+def test_ranks(board: Path) -> None:
+    """The better model is first; a control keeps its place by score, without a rank."""
+    rows = _rows(board)
+    assert list(rows) == ["good", "bad", "control"]
+    assert [row["rank"] for row in rows.values()] == [1, 2, None]
+    assert [row["ranked"] for row in rows.values()] == [True, True, False]
+
+
+def test_equal_scores_share_a_rank(board: Path) -> None:
+    """Two rows of one score are both first, and the next is third."""
+    add_entry(board, "twin", shift=1)
+    leaderboard.build(board)
+    assert {key: row["rank"] for key, row in _rows(board).items()} == {
+        "good": 1,
+        "twin": 1,
+        "bad": 3,
+        "control": None,
+    }
+
+
+def test_tracks_are_ranked_apart(board: Path) -> None:
+    """A prompted row does not push an automatic one down."""
+    add_entry(board, "oracle", shift=0, track="box")
+    leaderboard.build(board)
+    rows = _rows(board)
+    assert rows["oracle"]["rank"] == rows["good"]["rank"] == 1
+
+
+def test_diagnostic_tracks_have_no_rank(board: Path) -> None:
+    """slice-box is shown, never ranked."""
+    add_entry(board, "oracle", shift=0, track="slice-box")
+    leaderboard.build(board)
+    assert _rows(board)["oracle"]["rank"] is None
+
+
+def test_withdrawn_rows_have_no_rank(board: Path) -> None:
+    """A withdrawn row stays on the board without a rank, and the others move up."""
+    _edit(board / "good" / RECORD, lambda plain: plain.update(status="withdrawn"))
+    leaderboard.build(board)
+    assert {key: row["rank"] for key, row in _rows(board).items()} == {
+        "good": None,
+        "bad": 1,
+        "control": None,
+    }
+
+
+def test_blind_and_gain(board: Path) -> None:
+    """On a prompted track every row shows what the prompt alone is worth, and what it adds."""
+    add_entry(board, "oracle", shift=0, track="box")
+    add_entry(board, "ellipse", shift=2, track="box", kind='"control"')
+    leaderboard.build(board)
+    rows = _rows(board)
+    blind = rows["ellipse"]["scores"]["iou"]
+    assert rows["oracle"]["blind"] == rows["ellipse"]["blind"] == blind
+    assert rows["oracle"]["gain"] == 1.0
+    assert rows["ellipse"]["gain"] == 0.0
+    assert rows["good"]["blind"] is None
+
+
+def test_seeds_are_joined(board: Path) -> None:
+    """One row per entry: the mean over seeds and their spread; the table keeps a row per seed."""
+    add_entry(board, "seeds", shift=0, seeds=(0, 1, 2, 7))
+    leaderboard.build(board)
+    row = _rows(board)["seeds"]
+    frame = leaderboard.table(board)
+    values = frame[frame["entry"] == "seeds"]["iou"].tolist()
+    assert row["seeds"] == [0, 1, 2, 7]
+    assert row["scores"]["iou"] == pytest.approx(sum(values) / 4)
+    assert row["spread"]["iou"] == [min(values), max(values)]
+    assert values[0] == 1.0
+    assert len(values) == 4
+    assert row["rank"] == 2  # one perfect seed does not make the entry first
+
+
+def test_joined_status_is_the_least_trusted(board: Path) -> None:
+    """One reproduced seed does not vouch for the others."""
+    add_entry(board, "seeds", shift=0, seeds=(0, 1))
+    _edit(board / "seeds" / RECORD, lambda plain: plain.update(status="reproduced"))
+    leaderboard.build(board)
+    assert _rows(board)["seeds"]["status"] == "self-scored"
+
+
+def test_contamination_is_flagged(board: Path) -> None:
+    """A model that declares the scored split as training data is marked."""
+    add_entry(board, "cheat", shift=0, training_data='["fake@1/train", "fake@1/test"]')
+    leaderboard.build(board)
+    assert _rows(board)["cheat"]["contaminated"]
+    assert not _rows(board)["good"]["contaminated"]
+
+
+def test_table_csv(board: Path) -> None:
+    """One line per record, numbers exact, undefined empty."""
+    lines = list(csv.DictReader(io.StringIO((board / "table.csv").read_text())))
+    record = json.loads((board / "good" / RECORD).read_text())
+    assert [line["entry"] for line in lines] == ["good", "bad", "control"]
+    assert float(lines[0]["iou"]) == record["scores"]["iou"]
+    assert lines[2]["rank"] == ""
+    assert list(lines[0])[-1] == "date"
+    assert set(METRICS) <= set(lines[0])
+
+
+def test_table_frame(board: Path) -> None:
+    """The frame has typed columns; an undefined score is NaN, an absent rank NA."""
+    path = write_prediction(board.parent / "p", {"a": blobs() * 0}, model="control")
+    score(path, [volume()]).write(board / "control")
+    frame = leaderboard.table(board)
+    assert frame["rank"].dtype == "Int64"
+    assert frame["iou"].dtype == np.float64
+    control = frame[frame["entry"] == "control"].iloc[0]
+    assert np.isnan(control["precision"])
+    assert control["iou"] == 0.0
+
+
+def test_empty_board(tmp_path: Path) -> None:
+    """A board without entries builds, checks and tabulates."""
+    leaderboard.build(tmp_path)
+    assert leaderboard.check(tmp_path) == []
+    assert len(leaderboard.table(tmp_path)) == 0
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    """A wrong path is told as such."""
+    with pytest.raises(BadInputError, match="no folder"):
+        leaderboard.build(tmp_path / "none")
+
+
+def test_build_twice_changes_nothing(board: Path) -> None:
+    """The same records give the same bytes."""
+    before = [(board / name).read_bytes() for name in ("table.csv", "board.json")]
+    leaderboard.build(board)
+    assert before == [(board / name).read_bytes() for name in ("table.csv", "board.json")]
+
+
+def test_reported_rows_stay_apart(board: Path) -> None:
+    """What others reported is in its own list, never among the rows."""
+    (board / "reported.toml").write_text(
+        '[[row]]\nmodel = "SAM"\ndataset = "d"\nmetric = "IoU"\nvalue = 0.09\nprotocol = "p"\nsource = "s"\n'
+    )
+    leaderboard.build(board)
+    built = json.loads((board / "board.json").read_text())
+    assert [row["value"] for row in built["reported"]] == [0.09]
+    assert len(built["rows"]) == 3
+
+
+def test_a_lost_entry_fails_the_build(board: Path) -> None:
+    """A row of the old table may not vanish; asked for by name, it may."""
+    shutil.rmtree(board / "bad")
+    with pytest.raises(RecordError, match=r"bad/fake@1\.auto\.0"):
+        leaderboard.build(board)
+    assert [problem.field for problem in leaderboard.check(board)][0] == "bad/fake@1.auto.0"
+    leaderboard.build(board, drop=("bad/fake@1.auto.0",))
+    assert list(_rows(board)) == ["good", "control"]
+
+
+def test_load_entry(board: Path) -> None:
+    """An entry brings its card, its records, their tables and objects."""
+    entry = leaderboard.load_entry("good", board)
+    assert entry.model.title == "Model good"
+    assert [record.name.file for record in entry.records] == [RECORD]
+    assert int(entry.tables["fake@1.auto.0"]["a"].voxels.sum()) == 6 * 20 * 24
+    assert len(entry.objects["fake@1.auto.0"]) == 6
+    assert entry.record("fake@1.auto.0") == entry.records[0]
+    with pytest.raises(UnknownNameError, match=r"fake@1\.auto\.0"):
+        entry.record("fake@1.auto.1")
+
+
+@pytest.mark.parametrize("key", ["goood", "../good", ""])
+def test_unknown_entry(board: Path, key: str) -> None:
+    """A misspelt key lists the known ones; a path is no key."""
+    with pytest.raises(UnknownNameError, match="bad, control, good"):
+        leaderboard.load_entry(key, board)
+
+
+def test_a_good_board_has_no_problems(board: Path) -> None:
+    """What was just built is in order."""
+    assert leaderboard.check(board) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda plain: plain["scores"].update(iou=0.99), "scores.iou"),
+        (lambda plain: plain["scores"].update(precision=None), "scores.precision"),
+        (lambda plain: plain["per_volume"]["a"].update(f1_50=0.99), "per_volume.a.f1_50"),
+        (lambda plain: plain["counts"]["voxels"].update(tn=1), "counts.voxels.tn"),
+        (
+            lambda plain: plain["counts"]["objects"][0].update(tp=3, fp=0, fn=0),
+            "counts.objects[>=0.5].tp",
+        ),
+        (lambda plain: plain.update(model="other"), "model"),
+        (lambda plain: plain.update(split="train"), "split"),
+        (lambda plain: plain.update(manifest_sha256="0" * 64), "manifest_sha256"),
+        (lambda plain: plain["definitions"].update(connectivity=26), "definitions"),
+    ],
+)
+def test_one_edited_number_is_found_and_named(board: Path, change: Callable[..., object], field: str) -> None:
+    """Whatever is edited by hand is found, with file and field."""
+    _edit(board / "good" / RECORD, change)
+    problems = leaderboard.check(board)
+    assert (f"good/{RECORD}", field) in [(problem.file, problem.field) for problem in problems]
+
+
+def test_an_edited_score_stops_the_build(board: Path) -> None:
+    """The board never shows a number that its table does not give."""
+    _edit(board / "good" / RECORD, lambda plain: plain["scores"].update(iou=0.99))
+    with pytest.raises(RecordError, match=r"good/fake@1\.auto\.0\.json: scores\.iou is 0\.99"):
+        leaderboard.build(board)
+
+
+def test_an_edited_table_is_found(board: Path) -> None:
+    """The record knows the hash of its table."""
+    table = board / "good" / "tables" / "fake@1.auto.0.csv"
+    table.write_text(table.read_text().replace(",32,", ",48,"))
+    assert "sha256" in str(leaderboard.check(board)[0])
+
+
+def test_objects_that_are_not_those_of_the_table(board: Path) -> None:
+    """Object sizes have to agree with the overlap table, even when the hash was edited too."""
+    path = board / "good" / "tables" / "fake@1.auto.0.objects.csv"
+    text = path.read_text().replace("a,true,1,48,", "a,true,1,49,")
+    path.write_text(text)
+    from mitobench.benchmark.tables import table_file
+
+    file = table_file("tables/fake@1.auto.0.objects.csv", text)
+    _edit(board / "good" / RECORD, lambda plain: plain["objects"].update(sha256=file.sha256))
+    assert [problem.field for problem in leaderboard.check(board)] == ["objects"] + [""] * 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda entry: (entry / RECORD).rename(entry / "fake@1.auto.5.json"), "file name says 5"),
+        (lambda entry: (entry / RECORD).rename(entry / "results.json"), "no record name"),
+        (lambda entry: (entry / RECORD).unlink(), "has no record"),
+        (lambda entry: (entry / RECORD).write_text("{}"), "do not fit the schema"),
+        (lambda entry: (entry / "model.toml").unlink(), "model.toml is not there"),
+        (lambda entry: shutil.rmtree(entry / "tables"), "is not beside"),
+        (lambda entry: (entry / "run.py").write_text("x"), "belongs to no part"),
+        (lambda entry: (entry / "extra").mkdir(), "belongs to no part"),
+        (lambda entry: (entry / "tables" / "x.csv").symlink_to("/etc/hostname"), "is a link"),
+        (lambda entry: (entry / "model.toml").write_text("x" * 70_000), "is larger than"),
+    ],
+)
+def test_spoilt_entries_are_named(board: Path, spoil: Callable[[Path], object], said: str) -> None:
+    """Each way to spoil an entry is found, and the message says what to do."""
+    spoil(board / "good")
+    problems = leaderboard.check(board)
+    assert any(said in str(problem) and problem.file.startswith("good") for problem in problems), problems
+
+
+def test_a_stale_table_is_found(board: Path) -> None:
+    """After a record changes, both files have to be built again."""
+    _edit(board / "good" / RECORD, lambda plain: plain.update(status="rescored"))
+    problems = leaderboard.check(board)
+    assert {problem.file for problem in problems} == {"table.csv", "board.json"}
+    assert "mitobench leaderboard build" in str(problems[0])
+
+
+def test_a_copied_prediction_is_found(board: Path) -> None:
+    """The same labels under another key are a copy, whatever their ids."""
+    path = write_prediction(board.parent / "p", {"a": blobs(1) * 7}, model="copy")
+    (board / "copy").mkdir()
+    (board / "copy" / "model.toml").write_text(
+        (board / "good" / "model.toml").read_text().replace('"good"', '"copy"')
+    )
+    score(path, [volume()]).write(board / "copy")
+    leaderboard.build(board)
+    problems = leaderboard.check(board)
+    assert [problem.field for problem in problems] == ["prediction.label_roots"]
+    assert "copy/fake@1.auto.0.json" in str(problems[0])
+
+
+def test_all_problems_at_once(board: Path) -> None:
+    """Two spoilt entries give problems of both."""
+    _edit(board / "good" / RECORD, lambda plain: plain["scores"].update(iou=0.99))
+    (board / "bad" / "model.toml").write_text("")
+    assert {problem.file.split("/")[0] for problem in leaderboard.check(board)} >= {"good", "bad"}
+
+
+def test_every_committed_entry_is_in_order() -> None:
+    """The leaderboard of this repository has no problems."""
+    assert leaderboard.check(Path(__file__).parents[1] / "leaderboard") == []
