@@ -1,4 +1,4 @@
-"""Synthetic neuropil: generated, seeded, small; what `mitobench demo` and the tests run on. Datasheet and reader.
+"""Synthetic neuropil: generated, small; what `mitobench demo` and the tests run on. Datasheet and reader.
 
 Specimen: none. Voxel size: 30 x 8 x 8 nm, as in MitoEM. Shapes: train 16, val 4 and test 6 sections of
 384 x 384. Splits: three blocks grown from different seeds. Licence: CC0, there is nothing to own.

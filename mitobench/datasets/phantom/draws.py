@@ -44,7 +44,8 @@ class Draws:
             vector = self.uniform(-1.0, 1.0, 3)
             square = float(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2])
             if 0.01 < square <= 1.0:
-                return vector / np.sqrt(square)
+                unit: Floats = vector / np.sqrt(square)
+                return unit
 
     def grain(self, shape: tuple[int, int]) -> Plane:
         """White noise, mean 0, standard deviation 1, nearly normal: four bytes summed as integers."""
@@ -111,7 +112,7 @@ def _weights(position: Floats) -> tuple[NDArray[np.intp], Plane]:
 
 
 def _along_columns(values: Plane, start: NDArray[np.intp], weights: Plane) -> Plane:
-    out = values[:, start] * weights[0]
+    out: Plane = values[:, start] * weights[0]
     for tap in range(1, 4):
         out = out + values[:, start + tap] * weights[tap]
     return out
@@ -136,7 +137,13 @@ def blur(plane: Plane, times: int = 1) -> Plane:
 
 def bump(distance: Plane, centre: float, half_width: float) -> Plane:
     """1 at the centre, 0 beyond the half width, smooth between."""
-    t = np.maximum(
-        1.0 - np.abs(distance - np.float32(centre)) * np.float32(1.0 / half_width), np.float32(0.0)
-    )
-    return t * t * (np.float32(3.0) - (t + t))
+    away = np.abs(distance - np.float32(centre)) * np.float32(1.0 / half_width)
+    t = np.maximum(np.float32(1.0) - away, np.float32(0.0))
+    smooth: Plane = t * t * (np.float32(3.0) - (t + t))
+    return smooth
+
+
+def ramp(values: Plane, slope: float) -> Plane:
+    """Slope * values, held between 0 and 1."""
+    held: Plane = np.clip(values * np.float32(slope), np.float32(0.0), np.float32(1.0))
+    return held

@@ -9,7 +9,12 @@ from mitobench.datasets.phantom.draws import Floats, Plane
 from mitobench.datasets.phantom.shapes import Chain
 
 FAR = np.float32(1e4)  # nm
-REACH = 160.0  # nm beyond its surface up to which a cell's distance is worked out
+REACH = 180.0  # nm beyond its surface up to which a cell's distance is worked out
+
+Window = tuple[slice, slice]
+"""Rows and columns."""
+Found = tuple[Window, Plane, NDArray[np.int32]]
+"""A window, the distances in it, and which ball is nearest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class Frame:
     step_nm: tuple[float, float]
     warp_nm: float
 
-    def window(self, low: Floats, high: Floats) -> tuple[slice, slice]:
+    def window(self, low: Floats, high: Floats) -> Window:
         """Pixels that can lie between two corners (z, y, x) in nm."""
         shape = self.y_nm.shape
         cut = [
@@ -53,52 +58,68 @@ def cells_on(frame: Frame, cells: list[Chain]) -> tuple[NDArray[np.int32], Plane
     first, second = np.full(shape, FAR), np.full(shape, FAR)
     owner = np.full(shape, -1, dtype=np.int32)
     for number, cell in enumerate(cells):
-        window, distance, _ = _distance_on(frame, cell, REACH)
-        if distance is None:
+        found = _distance_on(frame, cell, REACH)
+        if found is None:
             continue
-        best = first[window]
-        second[window] = np.minimum(second[window], np.maximum(best, distance))
-        nearer = distance < best
-        owner[window] = np.where(nearer, np.int32(number), owner[window])
-        first[window] = np.minimum(best, distance)
+        window, distance, _ = found
+        best, next_best = first[window], second[window]
+        np.minimum(next_best, np.maximum(best, distance), out=next_best)
+        np.copyto(owner[window], np.int32(number), where=distance < best)
+        np.minimum(best, distance, out=best)
     return owner, (second - first) * np.float32(0.5)
 
 
-def tube_on(frame: Frame, tube: Chain) -> tuple[tuple[slice, slice], Plane | None, NDArray[np.int32]]:
-    """Signed distance (nm, negative inside) to one tube, its window, and the nearest ball of every pixel."""
-    return _distance_on(frame, tube, 12.0)
+def tube_on(frame: Frame, tube: Chain) -> Found | None:
+    """Window of one tube, signed distance (nm, negative inside) and nearest ball there; None when far off."""
+    return _distance_on(frame, tube, 12.0, want_nearest=True)
 
 
-def _distance_on(
-    frame: Frame, chain: Chain, reach: float
-) -> tuple[tuple[slice, slice], Plane | None, NDArray[np.int32]]:
+def _distance_on(frame: Frame, chain: Chain, reach: float, *, want_nearest: bool = False) -> Found | None:
     depth = frame.z_nm - chain.centres[:, 0]
     spread = (chain.radii + reach) * (chain.radii + reach) - depth * depth
     near = np.flatnonzero(spread > 0)
-    nowhere = (slice(0, 0), slice(0, 0))
     if not len(near):
-        return nowhere, None, np.empty((0, 0), np.int32)
+        return None
     half = np.sqrt(spread[near])[:, None]
     centres = chain.centres[near]
-    low, high = (centres - half).min(axis=0), (centres + half).max(axis=0)
-    rows, columns = frame.window(low, high)
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return nowhere, None, np.empty((0, 0), np.int32)
-    out = np.full((rows.stop - rows.start, columns.stop - columns.start), FAR)
-    nearest = np.zeros(out.shape, dtype=np.int32)
+    window = frame.window((centres - half).min(axis=0), (centres + half).max(axis=0))
+    if _is_empty(window):
+        return None
+    out = np.full(frame.y_nm[window].shape, FAR)
+    nearest = np.zeros(out.shape if want_nearest else (0, 0), dtype=np.int32)
     for number, width in zip(near, half[:, 0], strict=True):
         centre = chain.centres[number]
-        sub_rows, sub_columns = frame.window(centre - width, centre + width)
-        if sub_rows.start >= sub_rows.stop or sub_columns.start >= sub_columns.stop:
+        part = frame.window(centre - width, centre + width)
+        if _is_empty(part):
             continue
-        y = frame.y_nm[sub_rows, sub_columns] - np.float32(centre[1])
-        x = frame.x_nm[sub_rows, sub_columns] - np.float32(centre[2])
-        square = np.float32(depth[number] * depth[number])
-        distance = np.sqrt(y * y + x * x + square) - np.float32(chain.radii[number])
-        inner = (
-            slice(sub_rows.start - rows.start, sub_rows.stop - rows.start),
-            slice(sub_columns.start - columns.start, sub_columns.stop - columns.start),
-        )
-        nearest[inner] = np.where(distance < out[inner], np.int32(number), nearest[inner])
-        out[inner] = np.minimum(out[inner], distance)
-    return (rows, columns), out, nearest
+        distance = _ball(frame, part, centre, float(depth[number]), float(chain.radii[number]))
+        inner = _relative(part, window)
+        if want_nearest:
+            np.copyto(nearest[inner], np.int32(number), where=distance < out[inner])
+        np.minimum(out[inner], distance, out=out[inner])
+    return window, out, nearest
+
+
+def _ball(frame: Frame, window: Window, centre: Floats, depth: float, radius: float) -> Plane:
+    """Signed distance to one ball in nm."""
+    y = frame.y_nm[window] - np.float32(centre[1])
+    x = frame.x_nm[window] - np.float32(centre[2])
+    y *= y
+    x *= x
+    y += x
+    y += np.float32(depth * depth)
+    np.sqrt(y, out=y)
+    y -= np.float32(radius)
+    return y
+
+
+def _is_empty(window: Window) -> bool:
+    return any(side.start >= side.stop for side in window)
+
+
+def _relative(part: Window, window: Window) -> Window:
+    rows, columns = (
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for inner, outer in zip(part, window, strict=True)
+    )
+    return rows, columns

@@ -6,9 +6,7 @@ import numpy as np
 
 from mitobench.datasets.phantom.draws import Draws, Floats
 
-MARGIN = np.array(
-    [150.0, 250.0, 250.0]
-)  # nm around the box that are filled too, so that its edges look alike
+MARGIN = np.array([150.0, 250.0, 250.0])  # nm around the box that are filled too: its edges look alike
 SAMPLE_NM = 90.0  # spacing at which free space is looked for
 
 
@@ -98,11 +96,11 @@ def _distance(points: Floats, centre: Floats) -> Floats:
 
 
 def _grow(draws: Draws, start: Floats, radius: float, others: list[Chain], extent_nm: Floats) -> Chain:
-    """A tube through `start` in both directions, thinner where others are near, ending where they are in the way."""
+    """A tube through `start` in both directions, thinner where others are near, ending where they block."""
     centres = np.concatenate([cell.centres for cell in others]) if others else np.empty((0, 3))
     radii = np.concatenate([cell.radii for cell in others]) if others else np.empty(0)
     heading = draws.direction()
-    if draws.one(0, 1) < 0.45:  # many run across the sections
+    if draws.one(0, 1) < 0.35:  # many run across the sections
         heading = _unit(heading + np.array([1.6, 0.0, 0.0]))
     arms = [_arm(draws, start, sign * heading, radius, centres, radii, extent_nm) for sign in (1.0, -1.0)]
     path = [*reversed(arms[1]), (start, radius), *arms[0]]
@@ -135,34 +133,39 @@ def _arm(
 
 
 def _mitochondrion(draws: Draws, cell: Chain) -> Chain | None:
-    """A tube along a stretch of a cell, sometimes with a branch."""
+    """A tube that wanders along a cell, sometimes with a branch; None where the cell is too narrow."""
     first = draws.index(len(cell.radii))
-    radius = min(draws.one(85.0, 190.0), 0.68 * float(cell.radii[first]))
-    if radius < 75.0:
+    radius = min(draws.one(80.0, 185.0), 0.66 * float(cell.radii[first]))
+    if radius < 72.0:
         return None
-    length = draws.one(2.5, 22.0) * radius
     room = max(0.0, float(cell.radii[first]) - radius - 35.0)
-    aside = draws.direction() * (room * draws.one(0.0, 1.0))
-    sign = 1 if draws.one(0, 1) < 0.5 else -1
-    stretch = cell.centres[first::sign]
-    stretch = stretch + aside
-    path = _resample(stretch, step=0.4 * radius, length=length)
-    if len(path) < 3:
-        heading = _unit(draws.direction() * np.array([0.5, 1.0, 1.0]))
-        path = stretch[0] + np.arange(4)[:, None] * (0.4 * radius) * heading
-    wiggle = np.cumsum(draws.uniform(-0.1, 0.1, 3 * len(path)).reshape(-1, 3), axis=0) * radius
-    path = path + wiggle
-    radii = radius * _slow(draws, len(path), 0.8, 1.15)
-    if draws.one(0, 1) < 0.25 and len(path) > 6:
-        root = path[draws.index(len(path) - 4) + 2]
-        heading, twig = draws.direction(), []
-        for _ in range(4 + draws.index(14)):
-            heading = _unit(heading + draws.uniform(-0.25, 0.25, 3))
-            root = root + heading * (0.4 * radius)
-            twig.append(root)
-        path = np.concatenate([path, np.array(twig)])
+    start = cell.centres[first] + draws.direction() * (room * draws.one(0.0, 1.0))
+    sign = 1.0 if draws.one(0, 1) < 0.5 else -1.0
+    heading = _unit(sign * cell.tangents[first] + draws.direction() * draws.one(0.2, 1.2))
+    path = _wander(draws, cell, start, heading, radius, 5 + draws.index(60))
+    radii = radius * _slow(draws, len(path), 0.78, 1.15)
+    if draws.one(0, 1) < 0.3 and len(path) > 8:
+        root = path[3 + draws.index(len(path) - 6)]
+        twig = _wander(draws, cell, root, draws.direction(), radius, 8 + draws.index(25))
+        path = np.concatenate([path, twig])
         radii = np.concatenate([radii, radius * _slow(draws, len(twig), 0.6, 0.95)])
     return _chain(path, radii)
+
+
+def _wander(draws: Draws, cell: Chain, start: Floats, heading: Floats, radius: float, n: int) -> Floats:
+    """N steps from `start` that turn back towards the middle of the cell where its membrane is near."""
+    place, path = start, []
+    for _ in range(n):
+        path.append(place)
+        heading = _unit(heading + draws.uniform(-0.2, 0.2, 3))
+        place = place + heading * (0.4 * radius)
+        depths = _distance(cell.centres, place) - cell.radii
+        ball = int(np.argmin(depths))
+        if depths[ball] > -radius - 30.0:
+            heading = _unit(heading + 0.7 * _unit(cell.centres[ball] - place))
+        if depths[ball] > -0.3 * radius:  # the cell ends here
+            break
+    return np.array(path)
 
 
 def _keeps_apart(tube: Chain, placed: list[tuple[int, Chain]], gap_nm: float = 45.0) -> bool:
@@ -196,17 +199,6 @@ def _chain(centres: Floats, radii: Floats) -> Chain:
         tangents=np.concatenate([tangents, tangents[-1:]]),
         along=np.concatenate([np.zeros(1), np.cumsum(lengths)]),
     )
-
-
-def _resample(path: Floats, *, step: float, length: float) -> Floats:
-    """Points every `step` nm along a polyline, up to `length`."""
-    if len(path) < 2:
-        return path
-    along = _chain(path, np.ones(len(path))).along
-    wanted = np.arange(int(min(length, float(along[-1])) / step) + 1) * step
-    place = np.clip(np.searchsorted(along, wanted, side="right") - 1, 0, len(path) - 2)
-    part = (wanted - along[place]) / np.maximum(along[place + 1] - along[place], 1e-9)
-    return path[place] + (path[place + 1] - path[place]) * part[:, None]
 
 
 def _slow(draws: Draws, n: int, low: float, high: float) -> Floats:

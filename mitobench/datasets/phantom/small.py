@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.datasets.phantom.draws import Draws, Floats, Plane, bump
+from mitobench.datasets.phantom.draws import Draws, Floats, Plane, bump, ramp
 from mitobench.datasets.phantom.geometry import Frame
 from mitobench.datasets.phantom.shapes import Chain
 
@@ -24,7 +24,7 @@ def vesicles(draws: Draws, cells: list[Chain], extent_nm: Floats) -> Balls:
     """Clusters of small clear vesicles, as in boutons."""
     volume_um3 = float(extent_nm[0] * extent_nm[1] * extent_nm[2]) / 1e9
     centres, radii, owners = [], [], []
-    for _ in range(int(volume_um3 * 6) + 3):
+    for _ in range(int(volume_um3 * 9) + 3):
         owner = draws.index(len(cells))
         cell = cells[owner]
         ball = draws.index(len(cell.radii))
@@ -59,16 +59,17 @@ def dense_bodies(draws: Draws, cells: list[Chain], extent_nm: Floats) -> Balls:
 def draw_vesicles(
     grey: Plane, frame: Frame, balls: Balls, room: NDArray[np.bool_], owner: NDArray[np.int32]
 ) -> None:
-    """Pale lumen and dark rim of every vesicle that this plane cuts, in place."""
+    """Pale lumen and dark rim of every vesicle that this plane cuts, in place; crowded rims do not add up."""
+    rims, lumens = np.zeros_like(grey), np.zeros_like(grey)
     for number in np.flatnonzero(np.abs(balls.centres[:, 0] - frame.z_nm) < balls.radii + 8.0):
         cut = _cut(frame, balls, int(number), 12.0)
         if cut is None:
             continue
         window, distance = cut
         mine = room[window] & (owner[window] == balls.cells[number])
-        ring = bump(distance, 0.0, 11.0) * np.float32(52.0)
-        lumen = bump(np.minimum(distance + np.float32(14.0), np.float32(0.0)), 0.0, 30.0) * np.float32(8.0)
-        grey[window] += np.where(mine, lumen - ring, np.float32(0.0))
+        np.maximum(rims[window], bump(distance, 0.0, 11.0), out=rims[window], where=mine)
+        np.maximum(lumens[window], ramp(-distance - np.float32(8.0), 0.15), out=lumens[window], where=mine)
+    grey += lumens * np.float32(16.0) - rims * (np.float32(1.0) - lumens) * np.float32(52.0)
 
 
 def draw_bodies(
@@ -81,9 +82,9 @@ def draw_bodies(
             continue
         window, distance = cut
         mine = room[window] & (owner[window] == balls.cells[number])
-        content = np.clip(-distance * np.float32(1 / 12.0), 0.0, 1.0) * np.float32(balls.tones[number])
+        content = ramp(-distance, 1 / 12.0) * np.float32(balls.tones[number])
         rim = bump(distance, 0.0, 10.0) * np.float32(48.0)
-        grey[window] += np.where(mine, content.astype(np.float32) - rim, np.float32(0.0))
+        grey[window] += np.where(mine, content - rim, np.float32(0.0))
 
 
 def _cut(frame: Frame, balls: Balls, number: int, reach: float) -> tuple[tuple[slice, slice], Plane] | None:

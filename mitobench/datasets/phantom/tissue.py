@@ -5,19 +5,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.datasets.phantom.draws import Draws, Floats, Plane, SmoothField, bump
+from mitobench.datasets.phantom.draws import Draws, Floats, Plane, SmoothField, bump, ramp
 from mitobench.datasets.phantom.geometry import FAR, Frame, cells_on, tube_on
 from mitobench.datasets.phantom.shapes import Chain, grow_cells, place_mitochondria
 from mitobench.datasets.phantom.small import Balls, dense_bodies, vesicles
 from mitobench.volume import Index3, VoxelSize
 
 WARP_NM = 45.0
+RIPPLE_NM = 16.0
 CLEARANCE_NM = np.float32(26.0)  # between a mitochondrion and the membrane of its cell
-TUBE_FRACTION = 0.105  # of the box, before clipping; about 0.08 remains
+TUBE_FRACTION = 0.125  # of the box, before clipping; about 0.09 remains
 
 _FIELDS = {  # name: spacing (z, y, x) in nm
     "warp_y": (260.0, 330.0, 330.0),
     "warp_x": (260.0, 330.0, 330.0),
+    "ripple_y": (110.0, 105.0, 105.0),
+    "ripple_x": (110.0, 105.0, 105.0),
     "outline": (120.0, 110.0, 110.0),
     "wave": (160.0, 150.0, 150.0),
     "gate": (90.0, 95.0, 95.0),
@@ -89,14 +92,14 @@ class Section:
 def grow_tissue(*, seed: int, shape: Index3, voxel_size_nm: VoxelSize) -> Tissue:
     """The tissue of a block of that size."""
     extent = np.array([size * step for size, step in zip(shape, voxel_size_nm, strict=True)])
-    y_nm, x_nm = (np.arange(shape[axis]) * voxel_size_nm[axis] for axis in (1, 2))
+    y_nm, x_nm = (np.arange(float(shape[axis])) * voxel_size_nm[axis] for axis in (1, 2))
     cells = grow_cells(Draws(seed, 1), extent)
     tubes = place_mitochondria(Draws(seed, 2), cells, extent, TUBE_FRACTION)
     looks = Draws(seed, 3)
     box = (float(extent[0]), float(extent[1]), float(extent[2]))
     return Tissue(
         cells=cells,
-        tones=looks.uniform(140.0, 176.0, len(cells)).astype(np.float32),
+        tones=_cell_tones(looks, len(cells)),
         tubes=tubes,
         styles=[_style(looks, tube) for _, tube in tubes],
         vesicles=vesicles(Draws(seed, 4), cells, extent),
@@ -117,10 +120,10 @@ def cut_section(
     x = (np.arange(shape[2]) * dx + shift_nm[1]).astype(np.float32)[None, :]
     frame = Frame(
         z_nm=z_nm,
-        y_nm=y + tissue.fields["warp_y"].plane(z_nm) * np.float32(WARP_NM),
-        x_nm=x + tissue.fields["warp_x"].plane(z_nm) * np.float32(WARP_NM),
+        y_nm=y + _warp(tissue, "y", z_nm),
+        x_nm=x + _warp(tissue, "x", z_nm),
         step_nm=(dy, dx),
-        warp_nm=1.8 * WARP_NM + max(abs(shift_nm[0]), abs(shift_nm[1])),
+        warp_nm=1.8 * (WARP_NM + RIPPLE_NM) + max(abs(shift_nm[0]), abs(shift_nm[1])),
     )
     owner, gap = cells_on(frame, tissue.cells)
     section = Section(
@@ -136,6 +139,20 @@ def cut_section(
     for number in range(len(tissue.tubes)):
         _cut_tube(section, tissue, number, planes)
     return section
+
+
+def _warp(tissue: Tissue, axis: str, z_nm: float) -> Plane:
+    """Displacement of every pixel along one axis in nm: wide bends and small ripples."""
+    wide = tissue.fields[f"warp_{axis}"].plane(z_nm) * np.float32(WARP_NM)
+    return wide + tissue.fields[f"ripple_{axis}"].plane(z_nm) * np.float32(RIPPLE_NM)
+
+
+def _cell_tones(draws: Draws, n: int) -> Plane:
+    """Cytoplasm of every cell, one in six dark as mitochondria are; the last is the space between cells."""
+    pale, dark = draws.uniform(148.0, 182.0, n + 1), draws.uniform(112.0, 136.0, n + 1)
+    tones = np.where(draws.uniform(0.0, 1.0, n + 1) < 1 / 6, dark, pale)
+    tones[-1] = 168.0
+    return tones.astype(np.float32)
 
 
 def _style(draws: Draws, tube: Chain) -> Style:
@@ -158,9 +175,10 @@ def _style(draws: Draws, tube: Chain) -> Style:
 def _cut_tube(section: Section, tissue: Tissue, number: int, planes: dict[str, Plane]) -> None:
     """Add one mitochondrion to a section, in place."""
     cell, tube = tissue.tubes[number]
-    window, distance, nearest = tube_on(section.frame, tube)
-    if distance is None:
+    found = tube_on(section.frame, tube)
+    if found is None:
         return
+    window, distance, nearest = found
     depth = distance + planes["outline"][window] * np.float32(14.0)
     depth = np.maximum(depth, CLEARANCE_NM - section.gap[window])
     depth = np.where(section.owner[window] == cell, depth, FAR)
@@ -181,7 +199,7 @@ def _cristae(
     style: Style,
     planes: dict[str, Plane],
 ) -> Plane:
-    """Where the cristae of one mitochondrion are cut: sheets stacked along its path, bent, and interrupted."""
+    """Where the cristae of one mitochondrion are cut: sheets stacked along its path, bent, interrupted."""
     across, aside = np.float32(style.across), np.float32(1.0 - style.across)
     centres = tube.centres.astype(np.float32)
     stacking = tube.tangents.astype(np.float32) * across + style.normal.astype(np.float32) * aside
@@ -192,5 +210,6 @@ def _cristae(
     phase = phase + planes["wave"][window] * np.float32(style.waviness_nm)
     turns = phase * np.float32(1.0 / style.period_nm)
     distance = np.abs(turns - np.floor(turns) - np.float32(0.5)) * np.float32(style.period_nm)
-    gate = np.clip((np.float32(style.density) - planes["gate"][window]) * np.float32(5.0), 0.0, 1.0)
-    return bump(distance, 0.0, 15.0) * gate.astype(np.float32)
+    gate = ramp(np.float32(style.density) - planes["gate"][window], 5.0)
+    sheets: Plane = bump(distance, 0.0, 15.0) * gate
+    return sheets
