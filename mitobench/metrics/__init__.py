@@ -1,6 +1,7 @@
 """How two label volumes compare: arrays in, numbers out. No files, no networks, no plots."""
 
-from mitobench.metrics import anatomy, instance, mitoem, semantic, split_merge
+from mitobench.metrics import anatomy, band, boundary, instance, mitoem, semantic, split_merge
+from mitobench.metrics.boundary import SurfaceTable, surface_scores, surface_table
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.objects import ObjectRow, SizeClass, object_rows, scores_by_size, slice_tables
 from mitobench.metrics.overlap import OverlapTable, overlap_table
@@ -8,7 +9,8 @@ from mitobench.metrics.score import counts_of, score_labels, score_tables
 
 METRICS: dict[str, MetricCard] = {
     card.key: card
-    for card in (*semantic.CARDS, *instance.CARDS, *mitoem.CARDS, *split_merge.CARDS, *anatomy.CARDS)
+    for part in (semantic, instance, mitoem, split_merge, boundary, band, anatomy)
+    for card in part.CARDS
 }
 """Every metric by key, headline first."""
 
@@ -18,6 +20,7 @@ __all__ = [
     "ObjectRow",
     "OverlapTable",
     "SizeClass",
+    "SurfaceTable",
     "counts_of",
     "object_rows",
     "overlap_table",
@@ -25,4 +28,6 @@ __all__ = [
     "score_tables",
     "scores_by_size",
     "slice_tables",
+    "surface_scores",
+    "surface_table",
 ]

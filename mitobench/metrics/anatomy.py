@@ -1,11 +1,11 @@
 """Why a score is not 1: each wrong object and each wrong voxel gets one cause. Reads the overlap table only.
 
 A true object without a partner at IoU 0.5 is *missed* when less than a tenth of it is predicted as
-foreground, *merged* when a predicted object that covers most of it also covers most of another, *split* when two
-or more predicted objects lie mostly inside it, and else has a wrong *boundary*. A predicted object without a
-partner is *invented* when less than a tenth of it lies on true foreground, *merged* when it covers most of two
-or more true objects, *split* when it lies mostly inside one, and else has a wrong *boundary*. The first rule
-that holds wins.
+foreground, *merged* when a predicted object that covers most of it also covers most of another, *split* when
+two or more predicted objects lie mostly inside it, and else has a wrong *boundary*. A predicted object
+without a partner is *invented* when less than a tenth of it lies on true foreground, *merged* when it covers
+most of two or more true objects, *split* when it lies mostly inside one, and else has a wrong *boundary*. The
+first rule that holds wins.
 """
 
 from collections.abc import Sequence

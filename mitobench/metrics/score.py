@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from mitobench.metrics.anatomy import CAUSES, anatomy_scores, total_anatomy
+from mitobench.metrics.border import Faces
+from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_table
 from mitobench.metrics.instance import instance_scores, pairs_of, total_objects
 from mitobench.metrics.mitoem import mitoem_scores
 from mitobench.metrics.overlap import OverlapTable, overlap_table
 from mitobench.metrics.semantic import semantic_scores, total_counts
 from mitobench.metrics.split_merge import split_merge_scores
-from mitobench.volume import LabelKind, Labels, Mask, VoxelSize
+from mitobench.volume import LabelKind, Labels, Mask
 
 
 def score_tables(tables: Sequence[OverlapTable]) -> dict[str, float]:
@@ -72,37 +74,52 @@ def score_labels(
     *,
     labels_true: Labels | Mask,
     labels_pred: Labels | Mask,
-    voxel_size_nm: VoxelSize | None = None,  # noqa: ARG001
+    voxel_size_nm: Sequence[float] | None = None,
     ignore: Mask | None = None,
     kind_true: LabelKind | None = None,
     kind_pred: LabelKind | None = None,
     connectivity: int = 6,
     min_voxels: int = 0,
+    tolerances_nm: Sequence[float] = TOLERANCES_NM,
+    faces: Faces = "closed",
 ) -> dict[str, float]:
     """Score one prediction against one truth.
 
     Args:
-        labels_true: Ground truth, (z, y, x), integer ids or bool, 0 = background.
+        labels_true: Ground truth, (z, y, x) or (y, x), integer ids or bool, 0 = background.
         labels_pred: Prediction, same shape.
-        voxel_size_nm: (z, y, x) in nanometres; boundary scores are left out without it.
+        voxel_size_nm: Nanometres per step along each axis; without it the surface scores are left out.
         ignore: True where no voxel counts.
         kind_true: "semantic" turns the foreground into its connected components; "instance" takes ids as
             objects. None means semantic for bool arrays and instance for integers.
         kind_pred: The same for the prediction.
         connectivity: 6 (faces) or 26 (faces, edges, corners), for semantic sides.
         min_voxels: Components smaller than this are dropped from semantic sides.
+        tolerances_nm: Of the surface Dice.
+        faces: Whether the foreground ends at the faces of the array ("closed") or goes on ("open").
 
     Returns:
-        One value per metric; nan where undefined.
+        One value per metric; nan where undefined, infinite for distances from nothing.
 
     Raises:
         ShapeError: The shapes differ.
         DtypeError: An array is not integer or bool.
-        BadInputError: An id is negative.
+        BadInputError: An id is negative, or the voxel size does not fit.
+
+    Example:
+        >>> truth = np.array([[0, 1, 1, 0], [0, 1, 1, 0]])
+        >>> score_labels(labels_true=truth, labels_pred=truth, voxel_size_nm=(4.6, 4.6))["hd95"]
+        0.0
     """
     from mitobench.components import as_objects
 
     true = as_objects(labels_true, kind=kind_true, connectivity=connectivity, min_voxels=min_voxels)
     pred = as_objects(labels_pred, kind=kind_pred, connectivity=connectivity, min_voxels=min_voxels)
     table = overlap_table(labels_true=true, labels_pred=pred, ignore=ignore)
-    return score_tables([table])
+    scores = score_tables([table])
+    if voxel_size_nm is not None:
+        surface = surface_table(
+            labels_true=true, labels_pred=pred, voxel_size_nm=voxel_size_nm, ignore=ignore, faces=faces
+        )
+        scores.update(surface_scores(surface, tolerances_nm=tolerances_nm))
+    return scores

@@ -1,0 +1,147 @@
+"""Boundary IoU: how well the shells just inside two surfaces agree. Distances between surfaces live elsewhere."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mitobench.metrics.border import Faces, as_volume, known_sides
+from mitobench.metrics.card import MetricCard
+from mitobench.metrics.overlap import check_labels
+from mitobench.metrics.semantic import ratio
+from mitobench.volume import Labels, Mask
+
+BAND_NM = 50.0
+"""Default thickness: two membranes, or one thick section."""
+
+_SLAB = 1 << 20
+"""Voxels of a slab, few enough for the second-level cache."""
+
+Ball = Literal["euclidean", "chessboard"]
+"""Shape of what lies within a distance: a ball, or a box as in the official two-dimensional code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BandCounts:
+    """Voxels of the shells of one or more volumes; adds.
+
+    Attributes:
+        true: In the true shell.
+        pred: In the predicted shell.
+        both: In both.
+    """
+
+    true: int
+    pred: int
+    both: int
+
+    def __add__(self, other: "BandCounts") -> "BandCounts":
+        return BandCounts(
+            true=self.true + other.true, pred=self.pred + other.pred, both=self.both + other.both
+        )
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union of the shells; 1 when both are empty."""
+        return ratio(self.both, self.true + self.pred - self.both, empty=1.0)
+
+
+def band_counts(
+    *,
+    labels_true: Labels | Mask,
+    labels_pred: Labels | Mask,
+    voxel_size_nm: Sequence[float],
+    distance_nm: float = BAND_NM,
+    ignore: Mask | None = None,
+    faces: Faces = "closed",
+    ball: Ball = "euclidean",
+) -> BandCounts:
+    """Count the voxels of each mask that lie within a distance of its background.
+
+    Args:
+        labels_true: Ground truth, (z, y, x) or (y, x), non-zero = foreground.
+        labels_pred: Prediction, same shape.
+        voxel_size_nm: Nanometres per step along each axis.
+        distance_nm: Thickness of the shells, between voxel centres; never less than the smallest step, because
+            no voxel lies nearer to the background.
+        ignore: True where nothing counts; such voxels are neither foreground nor background.
+        faces: Whether the outside of the array is background ("closed") or unknown ("open").
+        ball: How distance is measured.
+
+    Returns:
+        Counts; `.iou` is the score. Memory is bounded by a few slabs.
+
+    Raises:
+        ShapeError: The shapes differ.
+        DtypeError: An array is not integer or bool.
+    """
+    check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
+    flat = labels_true.ndim == 2
+    size = (math.inf, *map(float, voxel_size_nm)) if flat else tuple(map(float, voxel_size_nm))
+    reach = max(float(distance_nm), min(size)) * (1 + 1e-12)
+    rows = _rows(size, reach, box=ball == "chessboard")
+    sides = [as_volume(labels_true), as_volume(labels_pred)]
+    void = None if ignore is None else as_volume(ignore)
+    depth, height, width = sides[0].shape
+    step = max(1, _SLAB // max(1, height * width))
+    total = BandCounts(true=0, pred=0, both=0)
+    for z0 in range(0, depth, step):
+        true, pred = (
+            _shell(labels, void, rows, (z0, min(z0 + step, depth)), faces=faces) for labels in sides
+        )
+        total += BandCounts(
+            true=int(np.count_nonzero(true)),
+            pred=int(np.count_nonzero(pred)),
+            both=int(np.count_nonzero(true & pred)),
+        )
+    return total
+
+
+_Rows = dict[int, list[tuple[int, int]]]
+"""Half-width along x -> (z, y) offsets of the rows of that width; together they make up a ball."""
+
+
+def _rows(size: Sequence[float], reach: float, *, box: bool) -> _Rows:
+    rows: _Rows = {}
+    most_z, most_y, most_x = (int(reach / step) for step in size)
+    for z in range(-most_z, most_z + 1):
+        for y in range(-most_y, most_y + 1):
+            left = reach**2 - (z * size[0] if z else 0) ** 2 - (y * size[1]) ** 2
+            if box or left >= 0:
+                rows.setdefault(most_x if box else int(math.sqrt(left) / size[2]), []).append((z, y))
+    return rows
+
+
+def _shell(labels: Labels, void: Mask | None, rows: _Rows, slab: tuple[int, int], *, faces: Faces) -> Mask:
+    """Foreground of a slab within reach of a background voxel: the background, widened row by row."""
+    most_z, most_y = (max(abs(offset[axis]) for part in rows.values() for offset in part) for axis in (0, 1))
+    around = (most_z, most_y, max(1, *rows))
+    inside, outside = known_sides(labels, void, *slab, faces=faces, around=around)
+    depth, height = slab[1] - slab[0], labels.shape[1]
+    shell = np.zeros((depth, height, inside.shape[2]), np.bool_)
+    if not inside.any():
+        return shell
+    wider = outside.copy()
+    for half in range(max(rows) + 1):
+        for z, y in rows.get(half, ()):
+            shell |= wider[most_z + z :, most_y + y :][:depth, :height]
+        if half < max(rows):
+            wider[:, :, 1:] |= outside[:, :, :-1]
+            wider[:, :, :-1] |= outside[:, :, 1:]
+            outside, wider = wider, wider.copy()
+    shell &= inside[most_z : most_z + depth, most_y : most_y + height]
+    return shell
+
+
+CARDS = (
+    MetricCard(
+        key="boundary_iou",
+        label="Boundary IoU",
+        family="boundary",
+        formula=f"IoU of the shells of foreground within {BAND_NM:g} nm of the background",
+        source="https://doi.org/10.1109/CVPR46437.2021.01508",
+        empty="both empty: 1; only one empty: 0",
+    ),
+)

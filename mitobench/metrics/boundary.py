@@ -1,0 +1,312 @@
+"""Surface scores of the foreground, in nanometres: how far the predicted border lies from the true one.
+
+The distances of all border voxels and surface cells are kept as a histogram, so that any tolerance and any
+percentile can be read off later and volumes add. Overlap scores live elsewhere.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.errors import BadInputError
+from mitobench.metrics.band import BAND_NM, BandCounts, band_counts
+from mitobench.metrics.border import Faces, Places, surface_places
+from mitobench.metrics.card import MetricCard
+from mitobench.metrics.marching import cell_areas, cell_lengths
+from mitobench.metrics.nearest import Ruler, distance_amounts, ruler
+from mitobench.metrics.overlap import check_labels
+from mitobench.metrics.semantic import ratio
+from mitobench.volume import Labels, Mask, VoxelSize
+
+TOLERANCES_NM = (10, 25, 50)
+"""Tolerances with a card; 25 nm is about the thickness of a mitochondrion's double membrane."""
+
+_SLACK = 1 + 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """How much surface lies how far from the other side's; adds.
+
+    Attributes:
+        nm: (n,) float64, ascending distances; the last may be infinite.
+        true: (n,) float64, amount of true surface at that distance from the predicted one.
+        pred: (n,) float64, amount of predicted surface at that distance from the true one.
+    """
+
+    nm: NDArray[np.float64]
+    true: NDArray[np.float64]
+    pred: NDArray[np.float64]
+
+    def __add__(self, other: "Distances") -> "Distances":
+        nm, index = np.unique(np.concatenate([self.nm, other.nm]), return_inverse=True)
+        amounts = [
+            np.bincount(index, weights=np.concatenate(pair), minlength=nm.size).astype(np.float64)
+            for pair in ((self.true, other.true), (self.pred, other.pred))
+        ]
+        return Distances(nm, amounts[0], amounts[1])
+
+    @staticmethod
+    def empty() -> "Distances":
+        """No surface at all, neutral for +."""
+        return Distances(*(np.zeros(0) for _ in range(3)))
+
+    @property
+    def total(self) -> float:
+        """Surface of both sides."""
+        return float(self.true.sum() + self.pred.sum())
+
+    def within(self, tolerance_nm: float) -> float:
+        """Share of both surfaces within a tolerance of the other; 1 without any surface."""
+        near = self.nm <= tolerance_nm * _SLACK
+        return ratio(float(self.true[near].sum() + self.pred[near].sum()), self.total, empty=1.0)
+
+    def mean(self) -> float:
+        """Mean distance over both surfaces; 0 without any surface, infinite when one side has none."""
+        amount = self.true + self.pred
+        if not self.total:
+            return 0.0
+        return float((self.nm[amount > 0] * amount[amount > 0]).sum() / self.total)
+
+    def percentile(self, percent: float) -> tuple[float, float, float]:
+        """Percentile of the true surface's distances, of the predicted one's, and of both together.
+
+        Interpolated linearly between neighbours, as NumPy does, for amounts that are whole numbers.
+        """
+        true, pred, both = (
+            _percentile(self.nm, amount, percent) for amount in (self.true, self.pred, self.true + self.pred)
+        )
+        return true, pred, both
+
+
+def _percentile(nm: NDArray[np.float64], amount: NDArray[np.float64], percent: float) -> float:
+    upto = np.cumsum(amount)
+    if not upto.size or not upto[-1]:
+        return 0.0
+    place = (upto[-1] - 1) * percent / 100
+    low, high = (nm[np.searchsorted(upto, rank, side="right")] for rank in (np.floor(place), np.ceil(place)))
+    return float(low) if low == high else float(low + (high - low) * (place - np.floor(place)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SurfaceTable:
+    """What every surface score of one or more volumes is read from; adds.
+
+    Attributes:
+        border: Distances between border voxels, each counting 1.
+        cells: Distances between surface cells, each counting its area in square nanometres (its length in
+            nanometres in two dimensions).
+        band: Voxels of the shells just inside the surfaces.
+    """
+
+    border: Distances
+    cells: Distances
+    band: BandCounts
+
+    def __add__(self, other: "SurfaceTable") -> "SurfaceTable":
+        return SurfaceTable(
+            border=self.border + other.border, cells=self.cells + other.cells, band=self.band + other.band
+        )
+
+    @staticmethod
+    def sum(tables: Iterable["SurfaceTable"]) -> "SurfaceTable":
+        """Add the tables of several volumes."""
+        none = BandCounts(true=0, pred=0, both=0)
+        start = SurfaceTable(border=Distances.empty(), cells=Distances.empty(), band=none)
+        return sum(tables, start)
+
+
+def surface_table(
+    *,
+    labels_true: Labels | Mask,
+    labels_pred: Labels | Mask,
+    voxel_size_nm: Sequence[float],
+    ignore: Mask | None = None,
+    faces: Faces = "closed",
+    cells: bool = True,
+    band_nm: float | None = BAND_NM,
+) -> SurfaceTable:
+    """Measure how far the two surfaces lie apart.
+
+    Args:
+        labels_true: Ground truth, (z, y, x) or (y, x), non-zero = foreground.
+        labels_pred: Prediction, same shape.
+        voxel_size_nm: Nanometres per step along each axis.
+        ignore: True where nothing counts; such voxels are neither foreground nor background.
+        faces: "closed": the foreground ends at the faces of the array. "open": it goes on, so that a cut face
+            is no border.
+        cells: False leaves out the surface cells, which only `nsd_surfel` needs.
+        band_nm: Thickness of the shells of the boundary IoU; None leaves them out.
+
+    Returns:
+        The distances; memory grows with the surface, not with the volume.
+
+    Raises:
+        ShapeError: The shapes differ.
+        DtypeError: An array is not integer or bool.
+        BadInputError: Not two or three dimensions, or a voxel size that does not fit.
+    """
+    check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
+    size = _checked(voxel_size_nm, labels_true.ndim)
+    flat = labels_true.ndim == 2
+    (true, true_cells), (pred, pred_cells) = (
+        surface_places(labels, ignore=ignore, faces=faces, cells=cells)
+        for labels in (labels_true, labels_pred)
+    )
+    measure = ruler(size, flat=flat)
+    amount = cell_lengths(size[1:]) if flat else cell_areas(size)
+    band = BandCounts(true=0, pred=0, both=0)
+    if band_nm is not None:
+        band = band_counts(
+            labels_true=labels_true,
+            labels_pred=labels_pred,
+            voxel_size_nm=voxel_size_nm,
+            distance_nm=band_nm,
+            ignore=ignore,
+            faces=faces,
+        )
+    return SurfaceTable(
+        border=_distances(true, pred, measure, np.ones(1)),
+        cells=_distances(true_cells, pred_cells, measure, amount) if cells else Distances.empty(),
+        band=band,
+    )
+
+
+def _checked(voxel_size_nm: Sequence[float], ndim: int) -> VoxelSize:
+    size = tuple(float(step) for step in voxel_size_nm)
+    if ndim not in (2, 3) or len(size) != ndim or not all(0 < step < math.inf for step in size):
+        raise BadInputError(
+            f"voxel_size_nm is {tuple(voxel_size_nm)} for arrays of {ndim} dimensions; "
+            "expected one positive number of nanometres for each of 2 or 3 axes."
+        )
+    z, y, x = size if ndim == 3 else (1.0, *size)
+    return z, y, x
+
+
+def _distances(true: Places, pred: Places, measure: Ruler, amount: NDArray[np.float64]) -> Distances:
+    with ThreadPoolExecutor(
+        max_workers=2
+    ) as threads:  # the work is done in NumPy and SciPy, without the lock
+        there, back = threads.map(
+            lambda side: distance_amounts(side[0], side[1], measure, amount), ((true, pred), (pred, true))
+        )
+    squares, index = np.unique(np.concatenate([there[0], back[0]]), return_inverse=True)
+    amounts = [
+        np.bincount(part, weights=side[1], minlength=squares.size).astype(np.float64)
+        for side, part in ((there, index[: there[0].size]), (back, index[there[0].size :]))
+    ]
+    return Distances(measure.nanometres(squares), amounts[0], amounts[1])
+
+
+def surface_scores(
+    table: SurfaceTable, *, tolerances_nm: Iterable[float] = TOLERANCES_NM
+) -> dict[str, float]:
+    """Surface Dice and distances of one volume, or of the sum of several.
+
+    Args:
+        table: From `surface_table`.
+        tolerances_nm: For the surface Dice; each makes the keys nsd_surfel_<n>nm and nsd_<n>nm.
+
+    Returns:
+        One value per key of `CARDS` and of `band.CARDS`; distances in nanometres. What was left out of the
+        table is nan.
+
+    Empty: Both sides empty -> surface Dice and boundary IoU 1, distances 0. One side empty -> 0, and distances
+        infinite.
+    """
+    border, cells = table.border, table.cells
+    has_cells = bool(cells.total) or not border.total
+    scores = {}
+    for tolerance in tolerances_nm:
+        scores[f"nsd_surfel_{tolerance:g}nm"] = cells.within(tolerance) if has_cells else math.nan
+    for tolerance in tolerances_nm:
+        scores[f"nsd_{tolerance:g}nm"] = border.within(tolerance)
+    true, pred, both = border.percentile(95)
+    scores["hd95"] = max(true, pred)
+    scores["hd95_pooled"] = both
+    scores["hd"] = max(border.percentile(100)[:2])
+    scores["surface_distance"] = border.mean()
+    scores["boundary_iou"] = (
+        table.band.iou if table.band.true + table.band.pred or not border.total else math.nan
+    )
+    return _infinite_when_one_sided(scores, border)
+
+
+def _infinite_when_one_sided(scores: dict[str, float], border: Distances) -> dict[str, float]:
+    one_sided = bool(border.true.sum()) != bool(border.pred.sum())
+    far = dict.fromkeys(("hd95", "hd95_pooled", "hd", "surface_distance"), math.inf)
+    return {**scores, **far} if one_sided else scores
+
+
+_NSD = "https://doi.org/10.2196/26151"
+_HAUSDORFF = "https://doi.org/10.1109/34.232073"
+
+
+def _card(key: str, label: str, formula: str, source: str, **more: Any) -> MetricCard:
+    empty = "both empty: 1; only one empty: 0"
+    return MetricCard(
+        key=key, label=label, family="boundary", formula=formula, source=source, **{"empty": empty, **more}
+    )
+
+
+_LENGTH: dict[str, Any] = {
+    "unit": "nm",
+    "range": (0.0, math.inf),
+    "higher_is_better": False,
+    "best": 0.0,
+    "empty": "both empty: 0; only one empty: infinite, and left out of means",
+}
+CARDS = (
+    *(
+        _card(
+            f"nsd_surfel_{tolerance}nm",
+            f"Surface Dice @ {tolerance} nm",
+            f"share of the area of both surfaces within {tolerance} nm of the other, surface by marching cubes",
+            _NSD,
+        )
+        for tolerance in TOLERANCES_NM
+    ),
+    *(
+        _card(
+            f"nsd_{tolerance}nm",
+            f"Surface Dice of voxels @ {tolerance} nm",
+            f"share of the border voxels of both sides within {tolerance} nm of the other side's; "
+            "faces of unlike area count alike",
+            _NSD,
+        )
+        for tolerance in TOLERANCES_NM
+    ),
+    _card(
+        "hd95",
+        "HD95",
+        "the larger of the 95th percentiles of the distances true to predicted and predicted to true border",
+        _HAUSDORFF,
+        **_LENGTH,
+    ),
+    _card(
+        "hd95_pooled",
+        "HD95 (pooled)",
+        "95th percentile of the distances of both directions in one list, as MedPy and panoptica have it",
+        _HAUSDORFF,
+        **_LENGTH,
+    ),
+    _card(
+        "hd",
+        "Hausdorff distance",
+        "the largest distance of a border voxel from the other border",
+        _HAUSDORFF,
+        **_LENGTH,
+    ),
+    _card(
+        "surface_distance",
+        "Mean surface distance",
+        "mean distance of the border voxels of both sides from the other border",
+        "https://doi.org/10.1109/TMI.2009.2013851",
+        **_LENGTH,
+    ),
+)
