@@ -84,6 +84,11 @@ class PatchDataset(GatheredPatches):
         """First voxel of each patch, (n, 3) int64; what `stitch_patches` takes for a single volume."""
         return self.table[:, 1:]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether samples carry a mask."""
+        return bool(self._labels)
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -106,7 +111,7 @@ class PatchDataset(GatheredPatches):
             "origin": rows[:, 1:],
         }
         gather_images(batch["image"].reshape(n, *self._patch), self._images, places)
-        if self._labels:
+        if self.has_masks:
             batch["mask"] = self._pool.take(batch["image"].shape, np.uint8)
             gather_masks(batch["mask"].reshape(n, *self._patch), self._labels, places)
         if self._id_dtype is not None:
