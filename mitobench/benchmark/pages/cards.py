@@ -50,9 +50,12 @@ def dataset_page(dataset: DatasetFacts, board: Board) -> str:
     versions = sorted({row.group[1] for row in board.rows if row.dataset == dataset.key})
     rows = ", ".join(f'<a href="../leaderboard.html?data={text(name)}">{text(name)}</a>' for name in versions)
     pairs = [(name, _value(value)) for name, value in dataset.facts if name not in {"Known flaw", "Title"}]
-    pairs += [("Published at", link(dataset.url, dataset.url)), ("On the leaderboard", rows)]
+    pairs += [
+        ("Licence text", link(dataset.url, dataset.url) if dataset.url else ""),
+        ("On the leaderboard", rows),
+    ]
     splits = html.table(
-        ["Version", "Split", "Volume", "Box, [start, stop) in voxels", "Voxels", "Labelled"],
+        ["Version", "Split", "Volume", "Box, [start, stop) in voxels", "Shape (z, y, x)"],
         [[text(cell) for cell in line] for line in dataset.splits],
         caption="Splits",
         row_heads=False,
@@ -97,7 +100,7 @@ def metrics_page(cards: Mapping[str, MetricCard]) -> str:
     for family, (name, question) in _FAMILIES.items():
         members = [card for card in cards.values() if card.family == family]
         if members:
-            lines = [_metric_line(card) for card in members]
+            lines = [_metric_line(curve) for curve in _curves(members)]
             head = ["Metric", "Key", "Definition", "Range", "Better", "When something is empty", "Source"]
             parts += [
                 f"## {name} {{ #{family.replace('_', '-')} }}",
@@ -151,13 +154,30 @@ def cli_page(cli_help: Mapping[str, str]) -> str:
     return html.page("Command line", *parts, description="Every command of mitobench with its options.")
 
 
-def _metric_line(card: MetricCard) -> Sequence[str]:
+def _curves(cards: Iterable[MetricCard]) -> list[list[MetricCard]]:
+    """Cards in order; those that differ only in their threshold (f1_50, f1_55, ...) stand together."""
+    curves: dict[str, list[MetricCard]] = {}
+    for card in cards:
+        stem, _, threshold = card.key.rpartition("_")
+        curves.setdefault(stem if threshold.isdigit() else card.key, []).append(card)
+    return [
+        part
+        for found in curves.values()
+        for part in ([found] if len(found) > 2 else [[card] for card in found])
+    ]
+
+
+def _metric_line(curve: Sequence[MetricCard]) -> Sequence[str]:
+    card, last = curve[0], curve[-1]
     low, high = card.range
     better = {True: "higher", False: "lower", None: "neither"}[card.higher_is_better]
     unit = f" {text(card.unit)}" if card.unit else ""
+    anchors = "".join(f'<span id="{text(member.key)}"></span>' for member in curve)
+    several = f" to {text(last.label.rpartition(' ')[2])}" if len(curve) > 1 else ""
+    keys = f"<code>{text(card.key)}</code>" + (f" to <code>{text(last.key)}</code>" if len(curve) > 1 else "")
     return [
-        f'<span id="{text(card.key)}">{text(card.label)}</span>',
-        f"<code>{text(card.key)}</code>",
+        f"{anchors}{text(card.label)}{several}",
+        keys,
         text(card.formula),
         f"{_bound(low)} to {_bound(high)}{unit}",
         better,

@@ -151,9 +151,9 @@ class DatasetFacts:
         facts: Name and value pairs, free text, in the order shown.
         shows_tissue: Whether its licence lets this site publish small pictures of the images.
         licence: Name of the licence as its owner states it.
-        url: Where it comes from, or "".
+        url: Where the licence stands, or "".
         flaws: Known problems, one sentence each.
-        splits: Rows of (version, split, volume, box, voxels).
+        splits: Rows of (version, split, volume, box, shape).
     """
 
     key: str

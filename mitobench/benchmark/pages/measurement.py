@@ -9,7 +9,7 @@ from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, 
 from mitobench.metrics.card import MetricCard
 
 _GALLERY_LEAD = (
-    "The slices are fixed by the depth of the test box, the same for every entry. Drag the handle, or focus it and "
+    "The slices were fixed before any model was scored, the same for every entry. Drag the handle, or focus it and "
     "use the arrow keys."
 )
 
