@@ -101,30 +101,37 @@ def _open_tiff(path: Path) -> ArraySource:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            series = tiff.series[0]
-            shape, dtype, contiguous = series.shape, np.dtype(series.dtype), series.dataoffset is not None
-            n_pages = len(tiff.pages)
-        if contiguous and np.prod(shape) > 0:
+            shapes = [tuple(series.shape) for series in tiff.series]
+            dtype = np.dtype(tiff.series[0].dtype)
+            contiguous, n_pages = tiff.series[0].dataoffset is not None, len(tiff.pages)
+        if len(shapes) == 1 and contiguous:
             mapped: NDArray[Any] = tifffile.memmap(path, mode="r")
             return mapped
     except Exception as error:  # damaged TIFF raises nearly anything
         raise FormatError(
-            f"{path} is not a readable TIFF: {error}. The file is damaged or is something else; "
-            "write it again."
+            f"{path} is not a readable TIFF: {error}. The file is damaged or is something else; write it again."
         ) from error
+    # Some writers make every page a series of its own; taking the first would lose all other slices.
+    shape = (n_pages, *shapes[0]) if len(shapes) == n_pages > 1 == len(set(shapes)) else shapes[0]
     if len(shape) == 3 and n_pages == shape[0]:
         z, y, x = shape
         return SliceStack(shape=(z, y, x), dtype=dtype, read=lambda page: _tiff_page(path, page))
-    return np.asarray(tifffile.imread(path))
+    if len(shapes) > 1:
+        raise FormatError(
+            f"{path} holds {len(shapes)} images of shapes {sorted(set(shapes))}; expected one stack."
+        )
+    return np.asarray(_tiff_page(path, None))
 
 
-def _tiff_page(path: Path, page: int) -> NDArray[Any]:
+def _tiff_page(path: Path, page: int | None) -> NDArray[Any]:
+    """One page, or the whole file when page is None."""
     import tifffile
 
     try:
         return np.asarray(tifffile.imread(path, key=page))
     except Exception as error:  # see _open_tiff
-        raise FormatError(f"{path}: page {page} cannot be decoded: {error}. Write the file again.") from error
+        which = "it" if page is None else f"page {page}"
+        raise FormatError(f"{path}: {which} cannot be decoded: {error}. Write the file again.") from error
 
 
 def _open_folder(path: Path) -> SliceStack:

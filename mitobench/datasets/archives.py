@@ -57,11 +57,13 @@ class _Folder:
 class _Plain:
     """A file that is published as it is."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        if not path.is_file():
+            raise KeyError(name)
 
     def read(self, member: str) -> bytes:
-        if not member:
+        if member != self._name:
             raise KeyError(member)
         return self._path.read_bytes()
 
@@ -101,12 +103,14 @@ class Published:
         try:
             data = opened.read(member)
         except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, OSError, EOFError) as error:
-            raise IntegrityError(f"{path}: {member} cannot be read: {error}. The file is damaged.") from error
+            raise IntegrityError(
+                f"{path}: {member} cannot be read: {error}. The file is damaged; replace it."
+            ) from error
         found, wanted = hashlib.sha256(data).hexdigest(), self._hashes[member]
         if found != wanted:
             raise IntegrityError(
                 f"{path}: {member} has sha256 {found}, the card says {wanted}. "
-                "The file is damaged or was changed; it is not used."
+                "The file is damaged or was changed; it is not used. Replace or remove it."
             )
         return data
 
@@ -134,7 +138,7 @@ def why_not(file: RemoteFile, path: Path) -> str | None:
 def _open(file: RemoteFile, path: Path) -> _Opened:
     try:
         if file.kind == "plain":
-            return _Plain(path / file.name if path.is_dir() else path)
+            return _Plain(path / file.name if path.is_dir() else path, file.name)
         return (_Folder if path.is_dir() else _Zip)(path, file.members)
     except zipfile.BadZipFile as error:
         raise IntegrityError(f"{path} is no complete zip archive ({error}).") from error

@@ -1,5 +1,6 @@
 """Download one file: resume, retry, mirrors, hashes. Decides nothing about datasets or licences."""
 
+import errno
 import json
 import os
 import re
@@ -42,7 +43,7 @@ class Patience:
 
     connect_s: float = 20.0
     stall_s: float = 60.0
-    tries: int = 5
+    tries: int = 4
     wait_s: float = 1.0
     longest_wait_s: float = 60.0
 
@@ -203,6 +204,13 @@ def _receive(
             os.fsync(out.fileno())
     except _NextUrl:
         _drop(part)
+        raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise FetchError(
+                f"The disk of {part.parent} is full after {done} bytes of {file.name}. Make room and run again: "
+                "what has arrived is kept. Or set MITOBENCH_DATA to a folder on another disk."
+            ) from error
         raise
     if total is not None and done != total:
         raise _TryAgain(f"the connection ended after {done} of {total} bytes")

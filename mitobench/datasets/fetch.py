@@ -161,7 +161,7 @@ def _bring_files(
     if wanted and not allow_download:
         raise DatasetNotFoundError(_not_here(card, root, wanted))
     if wanted:
-        require_agreement(card, root, agree=agree)
+        require_agreement(card, root, agree=agree, note=_passed_over(wanted))
     for plan in wanted:
         download(plan.file, plan.path, spare_bytes=card.store_bytes, patience=patience, progress=progress)
     return {plan.file: plan.path for plan in plans}
@@ -202,8 +202,12 @@ def _named_in(folder: Path, file: RemoteFile) -> list[Path]:
 
 
 def _not_here(card: DatasetCard, root: Path, wanted: list[Plan]) -> str:
-    why = "".join(f"\n  passed over: {line}" for plan in wanted for line in plan.passed_over)
     return (
         f"{card.key} is not in {root}. Run: mitobench fetch {card.key} ({card.raw_bytes / 1e6:.0f} MB), "
-        f"or pass root=, or name a folder with its archive in MITOBENCH_SOURCES.{why}"
+        f"or pass root=, or name a folder with its archive in MITOBENCH_SOURCES."
+        f"{_passed_over(wanted)}"
     )
+
+
+def _passed_over(plans: list[Plan]) -> str:
+    return "".join(f"\n  passed over: {line}" for plan in plans for line in plan.passed_over)

@@ -35,13 +35,14 @@ def record_agreement(card: DatasetCard, root: Path) -> None:
     temporary.replace(root / AGREEMENTS)
 
 
-def require_agreement(card: DatasetCard, root: Path, *, agree: bool) -> None:
+def require_agreement(card: DatasetCard, root: Path, *, agree: bool, note: str = "") -> None:
     """Let a download pass, or say what has to be agreed to and how.
 
     Args:
         card: Whose licence.
         root: Data root, where agreements are kept.
         agree: The user agrees now.
+        note: Added to the message, such as why archives on disk could not be used.
 
     Raises:
         LicenceError: The licence is non-commercial, and nobody agreed to it yet.
@@ -53,7 +54,7 @@ def require_agreement(card: DatasetCard, root: Path, *, agree: bool) -> None:
             f"{card.key} is published under {card.licence.id}, which excludes commercial use: "
             f"{card.licence.url}. Nothing was downloaded. Read it; to agree, run: "
             f"mitobench fetch {card.key} --agree, or pass agree=True to fetch(), "
-            f"or set {VARIABLE}={card.key}. It is asked once."
+            f"or set {VARIABLE}={card.key}. It is asked once.{note}"
         )
     record_agreement(card, root)
 
