@@ -94,17 +94,12 @@ class HubPatches(GatheredPatches):
     def _pixels(self, column: "pa.ChunkedArray") -> NDArray[np.uint8]:
         """The bytes of a binary column as (n, 1, *patch_shape)."""
         batch = self._pool.take((len(column), 1, *self.patch_shape), np.uint8)
-        offset_dtype = np.int64 if str(column.type) == "large_binary" else np.int32
-        flat, row = batch.reshape(len(column), -1), 0
-        for chunk in column.chunks:
-            _, places, data = chunk.buffers()
-            offsets = np.frombuffer(places, offset_dtype)[chunk.offset : chunk.offset + len(chunk) + 1]
-            if (np.diff(offsets) != flat.shape[1]).any():
+        for row, value in zip(batch.reshape(len(column), -1), column, strict=True):
+            data = value.as_buffer()
+            if data.size != row.size:
                 raise FormatError(
-                    f"A row holds {np.diff(offsets).max()} bytes, but a patch of shape {self.patch_shape} has "
-                    f"{flat.shape[1]}. All patches of a dataset must have one shape; filter the others out."
+                    f"A row holds {data.size} bytes, but a patch of shape {self.patch_shape} has {row.size}. "
+                    "All patches of a dataset must have one shape; filter the others out."
                 )
-            values = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
-            flat[row : row + len(chunk)] = values.reshape(len(chunk), flat.shape[1])
-            row += len(chunk)
+            row[:] = np.frombuffer(data, np.uint8)
         return batch
