@@ -8,6 +8,7 @@ import pytest
 
 from mitobench.volume import Volume
 
+pytest_plugins = ["site_fixtures"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -35,9 +35,7 @@ def grey_png(plane: np.ndarray) -> bytes:
 
 def palette_png(plane: np.ndarray) -> bytes:
     """Palette PNG whose indices are the labels and whose colours are black and nearly black."""
-    picture = Image.fromarray(plane, mode=None).convert("L")
-    picture.putdata(plane.ravel().tolist())
-    indexed = Image.new("P", picture.size)
+    indexed = Image.new("P", plane.shape[::-1])
     indexed.putpalette([0, 0, 0, 1, 1, 1])
     indexed.putdata(plane.ravel().tolist())
     buffer = io.BytesIO()

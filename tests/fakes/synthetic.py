@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from fakes import Fake, assemble
 from mitobench.datasets import synthetic
 from mitobench.datasets.card import VolumeCard
@@ -14,7 +16,6 @@ def build(folder: Path) -> Fake:
     card = replace(
         synthetic.CARD, volumes=tuple(VolumeCard(name=name, shape=shape) for name, shape in shapes.items())
     )
-    import numpy as np
 
     truth = {
         raw.name: (np.stack(list(raw.image())), np.stack(list(raw.labels())))
