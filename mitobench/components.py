@@ -1,5 +1,6 @@
 """From a mask to objects: connected components of one connectivity and smallest size. No scores live here."""
 
+import warnings
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -40,10 +41,24 @@ def components(
             f"expected one of {CONNECTIVITIES.get(mask.ndim, ())}."
         )
     foreground = np.ascontiguousarray(mask != 0 if mask.dtype != np.bool_ else mask)
+    if mask.dtype != np.bool_:
+        _warn_of_shades(cast("Labels", mask), foreground)
     labels: NDArray[np.unsignedinteger[Any]] = cc3d.connected_components(
         foreground, connectivity=cast("Literal[4, 6, 8, 18, 26]", wanted)
     )
     return drop_small(labels, min_voxels=min_voxels) if min_voxels > 1 else labels
+
+
+def _warn_of_shades(mask: Labels, foreground: Mask) -> None:
+    """Warn when a mask is not two-valued: it may be instance labels, a probability, or a badly saved image."""
+    largest = mask.max(initial=0)
+    other = int(np.count_nonzero(foreground)) - int(np.count_nonzero(mask == largest))
+    if largest and other:
+        warnings.warn(
+            f"A mask holds {other} foreground voxels of values other than {largest}; all non-zero voxels count "
+            "as foreground. If the values are ids of objects, say that the labels are of kind 'instance'.",
+            stacklevel=3,
+        )
 
 
 def drop_small(

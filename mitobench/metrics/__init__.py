@@ -5,7 +5,7 @@ from mitobench.metrics.boundary import SurfaceTable, surface_scores, surface_tab
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.objects import ObjectRow, SizeClass, object_rows, scores_by_size, slice_tables
 from mitobench.metrics.overlap import OverlapTable, overlap_table
-from mitobench.metrics.score import counts_of, score_labels, score_tables
+from mitobench.metrics.score import counts_of, empty_side, score_labels, score_tables
 
 METRICS: dict[str, MetricCard] = {
     card.key: card
@@ -22,6 +22,7 @@ __all__ = [
     "SizeClass",
     "SurfaceTable",
     "counts_of",
+    "empty_side",
     "object_rows",
     "overlap_table",
     "score_labels",

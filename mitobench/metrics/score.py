@@ -1,6 +1,7 @@
 """From tables and arrays to the full set of scores. The arithmetic of each family lives in its own file."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from mitobench.metrics.anatomy import CAUSES, anatomy_scores, total_anatomy
 from mitobench.metrics.border import Faces
@@ -30,6 +31,15 @@ def score_tables(tables: Sequence[OverlapTable]) -> dict[str, float]:
         **split_merge_scores(tables),
         **anatomy_scores(total_anatomy(tables)),
     }
+
+
+def empty_side(tables: Sequence[OverlapTable]) -> Literal["none", "true", "pred", "both"]:
+    """Which side holds no foreground at all; a flag to show beside scores that follow an empty rule."""
+    counts = total_counts(tables)
+    has_true, has_pred = bool(counts.tp + counts.fn), bool(counts.tp + counts.fp)
+    if has_true:
+        return "none" if has_pred else "pred"
+    return "true" if has_pred else "both"
 
 
 def counts_of(tables: Sequence[OverlapTable]) -> dict[str, int]:
