@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmark_fakes import add_entry, blobs, score, volume, write_prediction
+from benchmark_fakes import add_entry, blobs, model_toml, score, volume, write_prediction
 
 from mitobench.benchmark import leaderboard
 from mitobench.errors import BadInputError, RecordError, UnknownNameError
@@ -190,7 +190,7 @@ def test_a_lost_entry_fails_the_build(board: Path) -> None:
     shutil.rmtree(board / "bad")
     with pytest.raises(RecordError, match=r"bad/fake@1\.auto\.0"):
         leaderboard.build(board)
-    assert [problem.field for problem in leaderboard.check(board)][0] == "bad/fake@1.auto.0"
+    assert leaderboard.check(board)[0].field == "bad/fake@1.auto.0"
     leaderboard.build(board, drop=("bad/fake@1.auto.0",))
     assert list(_rows(board)) == ["good", "control"]
 
@@ -323,3 +323,47 @@ def test_all_problems_at_once(board: Path) -> None:
 def test_every_committed_entry_is_in_order() -> None:
     """The leaderboard of this repository has no problems."""
     assert leaderboard.check(Path(__file__).parents[1] / "leaderboard") == []
+
+
+def _entry_of_noise(board: Path, key: str, *, seed: int, wrong: float, kind: str = '"baseline"') -> None:
+    """An entry on forty blobs, each lost with some probability, so that there are tiles to resample."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((4, 96, 120), np.uint16)
+    for name in range(40):
+        y, x = divmod(name, 8)
+        truth[1:3, y * 19 + 2 : y * 19 + 2 + int(rng.integers(5, 9)), x * 15 + 2 : x * 15 + 9] = name + 1
+    lost = np.random.default_rng(seed).random(truth.shape) < wrong
+    prediction = np.where(lost, 0, truth)
+    path = write_prediction(board.parent / f"{key}-noise", {"a": prediction}, model=key, dataset="noise")
+    (board / key).mkdir(parents=True, exist_ok=True)
+    (board / key / "model.toml").write_text(model_toml(key, kind=kind))
+    score(path, [volume(labels=truth)], dataset="noise").write(board / key)
+
+
+def test_tie_group_and_intervals_on_the_board(tmp_path: Path) -> None:
+    """The twin of the best is tied with it, the worse one is not, and every row has an interval."""
+    _entry_of_noise(tmp_path / "l", "first", seed=1, wrong=0.20)
+    _entry_of_noise(tmp_path / "l", "twin", seed=2, wrong=0.20)
+    _entry_of_noise(tmp_path / "l", "worse", seed=3, wrong=0.40)
+    _entry_of_noise(tmp_path / "l", "floor", seed=4, wrong=0.80, kind='"control"')
+    leaderboard.build(tmp_path / "l")
+    rows = _rows(tmp_path / "l")
+    assert rows["twin"]["versus_best"]["tied"]
+    assert not rows["worse"]["versus_best"]["tied"]
+    assert rows["worse"]["versus_best"]["low"] > 0.1
+    assert rows["floor"]["versus_best"] is None
+    for row in rows.values():
+        bounds = row["intervals"]["iou"]
+        assert bounds["low"] < row["scores"]["iou"] < bounds["high"]
+    assert leaderboard.check(tmp_path / "l") == []
+
+
+def test_an_edited_interval_is_found(tmp_path: Path) -> None:
+    """Intervals follow from the tables too."""
+    _entry_of_noise(tmp_path / "l", "first", seed=1, wrong=0.2)
+    leaderboard.build(tmp_path / "l")
+    _edit(
+        tmp_path / "l" / "first" / "noise@1.auto.0.json",
+        lambda plain: plain["intervals"]["iou"].update(low=plain["intervals"]["iou"]["low"] + 0.001),
+    )
+    assert [problem.field for problem in leaderboard.check(tmp_path / "l")] == ["intervals.iou"]

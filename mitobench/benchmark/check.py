@@ -1,17 +1,21 @@
 """What can be wrong with leaderboard entries, each named by file and field. Changes nothing."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitobench.benchmark.entry import entry_keys, record_files
+from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
 from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.reported import REPORTED, read_reported
 from mitobench.benchmark.rescore import differences
+from mitobench.benchmark.schema import Interval
 from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
+from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.errors import MitobenchError
 from mitobench.metrics import OverlapTable
@@ -125,9 +129,29 @@ def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
     for wrong in differences(record, tables):
         message = f"is {wrong.found!r}, but the table gives {wrong.expected!r}; score the prediction again"
         yield Problem(file=file, field=wrong.field, message=message)
-    if record.objects is not None and _sizes(objects) != _table_sizes(tables):
+    if record.objects is None:
+        return
+    if _sizes(objects) != _table_sizes(tables):
         message = "do not have the sizes of the overlap table; score the prediction again"
         yield Problem(file=file, field="objects", message=message)
+        return
+    fresh = intervals([tile_counts(record.regions, tables, objects)])
+    for key, said in record.intervals.items():
+        if key not in fresh or not _same_interval(said, fresh[key]):
+            message = f"is {_ends(said)}, but the tables give {_ends(fresh.get(key))}; score again"
+            yield Problem(file=file, field=f"intervals.{key}", message=message)
+
+
+def _same_interval(one: Interval, other: Interval) -> bool:
+    """Ends may differ by rounding of the special functions, nothing else may differ."""
+    close = all(math.isclose(getattr(one, end), getattr(other, end), abs_tol=1e-9) for end in ("low", "high"))
+    return close and all(
+        getattr(one, field) == getattr(other, field) for field in ("level", "method", "units", "reliable")
+    )
+
+
+def _ends(interval: Interval | None) -> str:
+    return "none" if interval is None else f"[{interval.low}, {interval.high}] ({interval.units} units)"
 
 
 def _sizes(objects: Sequence[ObjectRow]) -> dict[tuple[str, str, int], int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
+from mitobench.benchmark.tiles import TileCounts, tile_counts
 from mitobench.errors import RecordError, UnknownNameError
 from mitobench.metrics import OverlapTable
 
@@ -37,6 +38,13 @@ class Entry:
     def objects(self) -> dict[str, list[ObjectRow]]:
         """Record stem to the objects of both sides; read and hash-checked on first use."""
         return {record.name.stem: read_objects(record, self.folder) for record in self.records}
+
+    def tiles(self, stem: str) -> TileCounts | None:
+        """Counts by tile of one record; None when it keeps no objects."""
+        record = self.record(stem)
+        if record.objects is None:
+            return None
+        return tile_counts(record.regions, self.tables[stem], self.objects[stem])
 
     def record(self, stem: str) -> Record:
         """The record of a file name without .json.

@@ -122,8 +122,8 @@ def _collect(folder: Path) -> tuple[list[Scored], list[dict[str, Any]]]:
     found = []
     for entry in load_entries(folder):
         for record in entry.records:
-            scores = _checked(entry, record).scores
-            found.append(Scored(model=entry.model, record=record, scores=scores))
+            scores, tiles = _checked(entry, record).scores, entry.tiles(record.name.stem)
+            found.append(Scored(model=entry.model, record=record, scores=scores, tiles=tiles))
     found.sort(key=lambda one: one.order)
     return found, board_rows(found)
 

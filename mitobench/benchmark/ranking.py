@@ -1,14 +1,18 @@
 """Entries into the rows of the board: seeds joined, ranks given inside a dataset and track. Opens no file."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.model_card import ModelCard
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Score
+from mitobench.benchmark.ties import versus_best
+from mitobench.benchmark.tiles import TileCounts
 from mitobench.benchmark.tracks import TRACKS
 
 HEADLINE = "iou"
@@ -19,7 +23,7 @@ Group = tuple[str, str, str]
 """Dataset, version, track: only rows of one group are compared."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
     """A record with its entry, ready to be ranked.
 
@@ -27,11 +31,13 @@ class Scored:
         model: The card of the entry.
         record: The record.
         scores: Its scores, with those newer than the record filled in from its table.
+        tiles: Its counts by tile, or None when it keeps no objects.
     """
 
     model: ModelCard
     record: Record
     scores: dict[str, Score]
+    tiles: TileCounts | None
 
     @property
     def group(self) -> Group:
@@ -53,9 +59,10 @@ def board_rows(found: Iterable[Scored]) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for group, members in groupby(sorted(found, key=lambda one: one.order), key=lambda one: one.group):
-        joined = [_join(list(seeds)) for _, seeds in groupby(members, key=lambda one: one.record.model)]
-        joined.sort(key=_best_first)
+        seeds_of = {entry: list(seeds) for entry, seeds in groupby(members, key=lambda one: one.record.model)}
+        joined = sorted((_join(seeds) for seeds in seeds_of.values()), key=_best_first)
         _rank(joined)
+        _add_ties(joined, seeds_of)
         _add_blind(joined, prompted=TRACKS[group[2]].prompted)
         rows += joined
     return rows
@@ -82,7 +89,8 @@ def _join(seeds: Sequence[Scored]) -> dict[str, Any]:
         "rank": None,
         "scores": {key: _mean(values[key]) for key in keys},
         "spread": {key: _spread(values[key]) for key in keys if len(seeds) > 1 and _defined(values[key])},
-        "intervals": _intervals(record) if len(seeds) == 1 else {},
+        "intervals": _intervals(seeds),
+        "versus_best": None,
         "blind": None,
         "gain": None,
         "parameters": model.parameters,
@@ -118,10 +126,35 @@ def _add_blind(rows: Sequence[dict[str, Any]], *, prompted: bool) -> None:
         row["gain"] = (score - blind) / (1 - blind) if score is not None and blind < 1 else None
 
 
-def _intervals(record: Record) -> dict[str, dict[str, Any]]:
+def _add_ties(rows: Sequence[dict[str, Any]], seeds_of: Mapping[str, Sequence[Scored]]) -> None:
+    """How each ranked row compares with the best one, paired on the tiles they share."""
+    ranked = [row for row in rows if row["ranked"]]
+    tiles = {row["entry"]: _tiles(seeds_of[row["entry"]]) for row in ranked}
+    if not all(tiles.values()) or not ranked:
+        return
+    best = ranked[0]["entry"]
+    for row in ranked:
+        row["versus_best"] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "tied": True}
+    found = versus_best(tiles, best)
+    for row in ranked[1:]:
+        one = found[row["entry"]]
+        ends = {"low": one.difference.low, "high": one.difference.high}
+        known = {key: end if math.isfinite(end) else None for key, end in ends.items()}
+        row["versus_best"] = {"difference": one.difference.value, **known, "p": one.p, "tied": one.tied}
+
+
+def _tiles(seeds: Sequence[Scored]) -> list[TileCounts]:
+    """Counts by tile of every seed; none when one of them lacks them."""
+    tiles = [one.tiles for one in seeds if one.tiles is not None]
+    return tiles if len(tiles) == len(seeds) else []
+
+
+def _intervals(seeds: Sequence[Scored]) -> dict[str, dict[str, Any]]:
+    tiles = _tiles(seeds)
+    found = intervals(tiles) if tiles else {}
     return {
         key: {"low": one.low, "high": one.high, "units": one.units, "reliable": one.reliable}
-        for key, one in record.intervals.items()
+        for key, one in found.items()
     }
 
 

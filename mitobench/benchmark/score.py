@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from mitobench import __version__
 from mitobench.benchmark.container import OpenPrediction, open_prediction
+from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record, explain
 from mitobench.benchmark.rescore import from_tables
@@ -19,6 +20,7 @@ from mitobench.benchmark.roots import label_root
 from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Region, Truth, Who
 from mitobench.benchmark.stream import Counted, count_volume
 from mitobench.benchmark.tables import objects_to_csv, overlaps_to_csv, table_file
+from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics import OverlapTable
@@ -180,6 +182,7 @@ def _record(
             per_volume=fresh.per_volume,
             table=table,
             objects=objects,
+            intervals=intervals([tile_counts(fields["regions"], tables, rows)]),
             provenance=_provenance(name, split, who, seconds=time.perf_counter() - started),
         )
     except ValidationError as error:
