@@ -21,6 +21,8 @@ NASTY = (
 """Every mark that Markdown, HTML, a table, a template or an emoji plugin could act on."""
 NASTY_MULTILINE = f"{NASTY}\n\n# heading\n\n    code\n</pre></code><script>alert(4)</script>"
 
+REPOSITORY = Path(__file__).resolve().parents[1]
+
 TISSUE, SEALED, ABSENT = "fakeem", "sealed", "absent"
 """Datasets: shown, licence forbids, data not on this machine."""
 
@@ -308,7 +310,7 @@ def dataset_cards() -> dict[str, DatasetFacts]:
         ("Citation", NASTY),
         ("Licence", "CC BY 4.0, https://example.org/l"),
     ]
-    splits = [("1", "test", "block1", "[16, 21) x [0, 300) x [0, 300)", "450,000", "yes")]
+    splits = [("1", "test", "block1", "[16, 21) x [0, 300) x [0, 300)", "5 x 300 x 300")]
     return {
         key: DatasetFacts(
             key=key,

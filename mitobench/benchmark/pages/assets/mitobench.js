@@ -61,7 +61,10 @@
 
     const write = () => {
       const state = new URLSearchParams(location.search);
-      const put = (key, value, usual) => (value === usual ? state.delete(key) : state.set(key, value));
+      const put = (key, value, usual) => {
+        state.delete(key); // so that the same view always has the same address
+        if (value !== usual) state.append(key, value);
+      };
       put("track", chosen(), firstTrack);
       put("data", form.elements.data.value, DEFAULTS.data);
       put("find", form.elements.find.value.trim(), DEFAULTS.find);

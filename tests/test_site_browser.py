@@ -1,0 +1,240 @@
+"""The site in a real browser: sort, filter, search, come back, slide, dark, phone, without scripts, from a folder."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import site_fakes
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+AUTO_ROWS = sum(row["track"] == "auto" for row in site_fakes.board()["rows"])
+
+
+def names(page: Any, dataset: str = "fakeem@1", track: str = "auto") -> list[str]:
+    """Visible entries of one group, top to bottom."""
+    rows = page.locator(f'tbody[data-track="{track}"][data-data="{dataset}"] tr[data-kind] th a')
+    return [link.inner_text() for link in rows.all() if link.is_visible()]
+
+
+def count(page: Any) -> str:
+    """What the live counter says."""
+    return str(page.locator("[data-mb-count]").inner_text())
+
+
+def test_opens_as_ranked(open_page: Any) -> None:
+    """Best first inside each group; only one track is shown."""
+    page = open_page("leaderboard.html")
+    assert names(page)[0] == "Second lab 3-D net"
+    assert names(page)[-1] == "Empty"
+    assert names(page, track="patch-box") == []
+    assert count(page) == f"{AUTO_ROWS} of {AUTO_ROWS} rows in this track"
+    assert not page.locator("th.mb-prompted").first.is_visible()
+
+
+def test_sorts_by_mouse_and_keyboard(open_page: Any) -> None:
+    """A header sorts, turns round, and gives the order back; aria-sort follows; missing values stay last."""
+    page = open_page("leaderboard.html")
+    head = page.locator('th[data-key="parameters"]')
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert names(page)[-1] == site_fakes.NASTY
+    assert page.locator("th[aria-sort]").count() == 1
+    head.locator("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert names(page)[0] == "SAM ViT-B, zero-shot"
+    assert names(page)[-1] == site_fakes.NASTY
+    head.locator("button").press("Space")
+    assert head.get_attribute("aria-sort") is None
+    assert names(page)[0] == "Second lab 3-D net"
+
+
+def test_filters_count_what_they_hide(open_page: Any) -> None:
+    """Dataset, search and controls narrow the view; the counter says how many rows are hidden; reset shows all."""
+    page = open_page("leaderboard.html")
+    page.locator("[name=data]").select_option("sealed@1")
+    assert names(page, "fakeem@1") == []
+    assert len(names(page, "sealed@1")) == 6
+    page.locator("[name=controls]").uncheck()
+    assert len(names(page, "sealed@1")) == 3
+    page.locator("[name=find]").fill("vit-tiny")
+    assert names(page, "sealed@1") == ["SAM ViT-tiny, fine-tuned"]
+    assert f"{AUTO_ROWS - 1} hidden" in count(page)
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("!document.querySelector('[data-mb-count]').textContent.includes('hidden')")
+    assert len(names(page)) == 8
+    assert page.url.endswith("leaderboard.html")
+
+
+def test_tracks_are_tabs(open_page: Any) -> None:
+    """Another track is another table view, with the blind score beside each row; arrow keys move between tabs."""
+    page = open_page("leaderboard.html")
+    page.locator("[name=track]").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert names(page) == []
+    assert names(page, track="patch-box") == ["SAM ViT-tiny, fine-tuned", "Filled patch box (blind)"]
+    assert page.locator("th.mb-prompted").first.is_visible()
+    assert page.locator("figure[data-track=auto]").first.is_hidden()
+    assert "not ranked" in page.locator("tbody[data-track=patch-box]").inner_text()
+
+
+def test_address_keeps_the_view(open_page: Any) -> None:
+    """The view stands in the address and comes back after a reload, a visit to an entry, and on another machine."""
+    page = open_page("leaderboard.html")
+    page.locator("[name=data]").select_option("fakeem@1")
+    page.locator('th[data-key="name"] button').click()
+    page.locator("[name=find]").fill("sam")
+    shown = names(page)
+    assert re.search(r"\?data=fakeem%401&find=sam&sort=name$", page.url)
+    page.reload()
+    assert names(page) == shown
+    page.get_by_role("link", name="SAM ViT-tiny, fine-tuned").first.click()
+    page.wait_for_url("**/entries/sam-vit-tiny.html")
+    assert page.locator("h1").inner_text() == "SAM ViT-tiny, fine-tuned"
+    page.go_back()
+    assert names(page) == shown
+    other = open_page("leaderboard.html?track=nonsense&data=<b>&sort=zzz&q=x")
+    assert len(names(other)) == 8
+
+
+def test_csv_of_the_view(open_page: Any) -> None:
+    """The download holds the visible rows, raw values, and no formula."""
+    page = open_page("leaderboard.html?data=fakeem@1&controls=no")
+    with page.expect_download() as waiting:
+        page.locator("[data-mb-csv]").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert lines[0].startswith("track,dataset,rank,name,iou")
+    assert len(lines) == 1 + 5
+    assert "0.834" in lines[1]
+
+
+def test_slider_moves_by_keyboard(open_page: Any) -> None:
+    """Arrow keys on the native range move the divider."""
+    page = open_page("entries/unet.html")
+    compare = page.locator("[data-mb-compare]").first
+    handle = compare.locator("input")
+    handle.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    assert handle.input_value() == "60"
+    assert compare.evaluate("box => box.style.getPropertyValue('--mb-at')") == "60%"
+    assert "prediction" in handle.get_attribute("aria-label")
+
+
+def test_entry_page_tells_all(open_page: Any) -> None:
+    """Scores, curve, pictures and commands are there, and every picture loads."""
+    page = open_page("entries/unet.html")
+    page.evaluate("document.querySelectorAll('img').forEach(img => (img.loading = 'eager'))")
+    page.wait_for_function("[...document.images].every(img => img.complete)")
+    assert page.evaluate("[...document.images].filter(img => !img.naturalWidth).length") == 0
+    text = page.locator("article").inner_text()
+    for words in (
+        "0.762",
+        "Validation IoU",
+        "hit",
+        "miss (hatched)",
+        "mitobench score",
+        "does not let this site",
+    ):
+        assert words in text
+    assert "were not on the machine that built this page" in text
+    assert page.locator("polyline").count() == 6
+    page.locator("summary").first.click()
+    assert "31,000" in page.locator("details").first.inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(open_page: Any, scheme: str) -> None:
+    """The page follows the system, and our words keep their contrast."""
+    page = open_page("leaderboard.html", color_scheme=scheme)
+    dark = page.evaluate("getComputedStyle(document.body).getPropertyValue('--mb-soft').trim()") == "#1b222b"
+    assert dark == (scheme == "dark")
+    weak = page.evaluate(CONTRAST)
+    assert weak == []
+
+
+def test_phone(open_page: Any) -> None:
+    """At 390 px nothing but the table itself scrolls sideways; the score stands beside the name; sorting works."""
+    page = open_page("leaderboard.html", **PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = page.locator('tbody[data-data="fakeem@1"] td.mb-headline b').first.bounding_box()
+    assert box["x"] + box["width"] < 390
+    page.locator("[data-mb-sort]").select_option("-parameters")
+    assert names(page)[0] == "SAM ViT-B, zero-shot"
+    entry = open_page("entries/unet.html", **PHONE)
+    assert entry.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_without_scripts(open_page: Any) -> None:
+    """Every group is there under its own heading; what needs a script is not shown."""
+    page = open_page("leaderboard.html", java_script_enabled=False)
+    assert page.locator("tr[data-kind]:visible").count() == len(site_fakes.board()["rows"])
+    assert page.locator("tr.mb-group:visible").count() == 4
+    assert not page.locator("[data-mb-controls]").is_visible()
+    assert page.locator("[data-mb-compare] input:visible").count() == 0
+
+
+def test_from_a_folder(browser: Any, built_site: Path) -> None:
+    """Opened without a server, the board sorts, filters and links; no script fails."""
+    context = browser.new_context()
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    page.goto((built_site / "leaderboard.html").as_uri() + "?data=fakeem%401")
+    assert len(names(page)) == 8
+    page.locator('th[data-key="name"] button').click()
+    assert names(page)[0].startswith("<script>")
+    page.get_by_role("link", name="U-Net 2-D").first.click()
+    assert page.locator("h1").inner_text() == "U-Net 2-D"
+    context.close()
+    assert troubles == []
+
+
+def test_nasty_text_is_text(open_page: Any) -> None:
+    """On the page of the hostile entry, in the search results, and after filtering by it."""
+    page = open_page("entries/nasty.html")
+    assert page.locator("h1").inner_text() == site_fakes.NASTY
+    assert page.locator("article img[src=x], article script").count() == 0
+    page.goto(page.url.replace("entries/nasty.html", "leaderboard.html"))
+    page.locator("[name=find]").fill("<script>alert(1)</script>")
+    assert names(page) == [site_fakes.NASTY]
+    page.locator("[data-md-component=search-query]").click()
+    page.keyboard.type("alert")
+    page.wait_for_selector(".md-search-result__item")
+    page.wait_for_timeout(200)
+    assert page.locator(".md-search-result img, .md-search-result script").count() == 0
+
+
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const lightness = (channels) => {
+    const [r, g, b] = channels.map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgb(getComputedStyle(at).backgroundColor);
+      if (colour[3] > 250) return colour.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const weak = new Set();
+  for (const element of document.querySelectorAll(".mb-board *, .mb-scroll *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility({ checkVisibilityCSS: true }) || element.closest("svg, select")) continue;
+    const [one, other] = [lightness(rgb(getComputedStyle(element).color).slice(0, 3)), lightness(ground(element))];
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (ratio < 4.5) weak.add(`${element.tagName}.${element.className} ${ratio.toFixed(2)}`);
+  }
+  return [...weak];
+}
+"""
+"""Words of our own parts whose contrast is below 4.5 : 1."""
