@@ -305,6 +305,12 @@ def test_where_there_is_no_interval(tiles: TileCounts) -> None:
     assert "iou" not in intervals([tiles])
 
 
+def test_no_false_certainty_of_object_scores() -> None:
+    """When all objects match, drawing tiles again can only say 1; that is no interval."""
+    assert "f1_50" not in intervals([_tiles(tp_50=[2.0] * 40)])
+    assert "f1_50" not in intervals([_tiles(fn_50=[2.0] * 40)])
+
+
 def test_paired_difference_is_the_paired_t_test() -> None:
     """With equal denominators the jackknife is the textbook paired t test of the tile scores."""
     rng = np.random.default_rng(0)

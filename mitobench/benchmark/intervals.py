@@ -96,8 +96,8 @@ def intervals(seeds: Sequence[TileCounts]) -> dict[str, Interval]:
         seeds: Counts by tile, one per seed, on the same tiles.
 
     Returns:
-        Metric key to interval. A metric is left out where it is undefined, 0 or 1 (the logit has no end there)
-        or rests on fewer than two tiles.
+        Metric key to interval. A metric is left out where it is undefined, 0 or 1 (no tile tells how far off it
+        could be) or rests on fewer than two tiles.
     """
     values = _stack(seeds)
     n_true = seeds[0].n_true
@@ -198,6 +198,8 @@ def _jackknife(ratio: _Ratio, values: Floats) -> tuple[float, float] | None:
 
 def _bootstrap(ratio: _Ratio, values: Floats) -> tuple[float, float] | None:
     units = values.shape[1]
+    if not 0 < ratio.of(values.sum(axis=1)).mean() < 1:  # every draw would say the same, with false certainty
+        return None
     # Raw bits of PCG64 are the same in every NumPy release, unlike the draws of a Generator.
     raw = np.random.PCG64(SEED).random_raw(DRAWS * units).reshape(DRAWS, units)
     index = ((raw >> np.uint64(32)) * np.uint64(units)) >> np.uint64(32)
