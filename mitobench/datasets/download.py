@@ -21,7 +21,7 @@ from mitobench.datasets.card import RemoteFile
 from mitobench.errors import FetchError
 from mitobench.segmenter import Progress, no_progress
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16  # the last, incomplete chunk of a broken connection is lost
 MARGIN = 64 << 20  # bytes that a disk keeps free, and that a file of unknown length may be longer
 PROGRESS_THAT_COUNTS = 1 << 20  # bytes after which a broken connection is no reason to lose patience
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -205,6 +205,8 @@ def _receive(
     except _NextUrl:
         _drop(part)
         raise
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise _TryAgain(f"the connection ended after {done} of {total or 'unknown'} bytes") from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise FetchError(
