@@ -246,10 +246,11 @@ def board() -> dict[str, Any]:
     return {"schema": 1, "rows": rows, "reported": reported}
 
 
-def entries(folder: Path) -> list[EntryFacts]:
+def entries(folder: Path, *, only: tuple[str, ...] = tuple(_SCORES)) -> list[EntryFacts]:
     """Every entry with its records, curves and gallery, written under `folder`."""
     made = []
-    for entry, (kind, parameters, results) in _SCORES.items():
+    for entry in only:
+        kind, parameters, results = _SCORES[entry]
         records, curves, gallery = {}, {}, {}
         labels, probability = _predicted(entry)
         for (dataset, track), iou in results.items():
@@ -333,11 +334,12 @@ CLI_HELP = {
 }
 
 
-def arguments(folder: Path) -> dict[str, Any]:
-    """Keyword arguments of `write_site_pages`."""
+def arguments(folder: Path, *, only: tuple[str, ...] = tuple(_SCORES)) -> dict[str, Any]:
+    """Keyword arguments of `write_site_pages`, for some or all of the entries."""
+    made = board()
     return {
-        "board": board(),
-        "entries": entries(folder),
+        "board": {**made, "rows": [row for row in made["rows"] if row["entry"] in only]},
+        "entries": entries(folder, only=only),
         "dataset_cards": dataset_cards(),
         "metric_cards": METRICS,
         "track_cards": TRACKS,

@@ -27,7 +27,7 @@ class _Pictures:
 
     width: int
     height: int
-    mask: str
+    mask: str | None = None
     probability: str | None = None
     tissue: str | None = None
     truth: str | None = None
@@ -125,13 +125,11 @@ def _draw(
         small = draw.shrink(read_picture(item.probability, kind="probability"))
         probability = put(own, "probability", draw.probability_picture(small))
     at = {"width": width, "height": height}
-    mask_at = put(own, "mask", draw.mask_picture(small_mask))
     if volume is None or volume.labels is None or pixel_nm is None:
-        return _Pictures(mask=mask_at, probability=probability, **at)
+        return _Pictures(mask=put(own, "mask", draw.mask_picture(small_mask)), probability=probability, **at)
     truth = np.asarray(volume.labels[item.index]) != 0
     image, small_truth = draw.shrink(np.asarray(volume.image[item.index])), draw.shrink_mask(truth)
     return _Pictures(
-        mask=mask_at,
         probability=probability,
         tissue=put(shared, "image", draw.tissue(image)),
         truth=put(shared, "truth", draw.truth_outline(image, mask_true=small_truth)),
@@ -166,7 +164,7 @@ def _figure(item: GallerySlice, pictures: _Pictures, record: Json) -> str:
             pictures.errors,
             "hits blue, false alarms vermillion, misses yellow and hatched",
         ),
-        ("Prediction", None if pictures.errors else pictures.mask, "predicted mitochondria"),
+        ("Prediction", pictures.mask, "predicted mitochondria"),
         ("Probability", pictures.probability, "from dark blue, 0, to yellow, 1"),
     ]
     tiles = "".join(_tile(label, at, f"{where}: {words}", pictures) for label, at, words in views if at)
