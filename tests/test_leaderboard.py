@@ -358,6 +358,25 @@ def test_tie_group_and_intervals_on_the_board(tmp_path: Path) -> None:
     assert leaderboard.check(tmp_path / "l") == []
 
 
+def test_refresh_after_the_scorer_changed(tmp_path: Path) -> None:
+    """A record of an older scorer becomes the one of today, from its tables alone; others are left alone."""
+    folder = tmp_path / "l"
+    _entry_of_noise(folder, "old", seed=1, wrong=0.2)
+    _entry_of_noise(folder, "new", seed=2, wrong=0.2)
+    path = folder / "old" / "noise@1.auto.0.json"
+    today = path.read_text()
+
+    def age(plain: dict[str, Any]) -> None:
+        plain["scores"].pop("pq")
+        plain["scores"]["iou"] = 0.5
+        plain["intervals"].pop("iou")
+
+    _edit(path, age)
+    assert leaderboard.refresh(folder) == [path]
+    assert path.read_text() == today
+    assert leaderboard.refresh(folder) == []
+
+
 def test_an_edited_interval_is_found(tmp_path: Path) -> None:
     """Intervals follow from the tables too."""
     _entry_of_noise(tmp_path / "l", "first", seed=1, wrong=0.2)

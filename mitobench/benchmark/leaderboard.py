@@ -18,7 +18,7 @@ from mitobench.metrics import METRICS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Entry", "Problem", "build", "check", "load_entry", "table"]
+__all__ = ["Entry", "Problem", "build", "check", "load_entry", "refresh", "table"]
 
 BOARD_SCHEMA = 1
 TABLE, BOARD = "table.csv", "board.json"
@@ -50,6 +50,33 @@ def build(folder: Path, *, drop: tuple[str, ...] = ()) -> list[Path]:
     for name, text in texts.items():
         write_text_atomic(folder / name, text)
     return [folder / name for name in texts]
+
+
+def refresh(folder: Path) -> list[Path]:
+    """Write every record again as this version of the scorer would, from its tables alone.
+
+    For maintainers, after the scorer changed: predictions are not needed. Nothing else of a record changes, and
+    `git diff` shows what every entry gained or lost.
+
+    Args:
+        folder: The leaderboard.
+
+    Returns:
+        The records that changed; build the board afterwards.
+
+    Raises:
+        RecordError: An entry cannot be read, or a table is not the one that its record names.
+    """
+    from mitobench import __version__
+
+    changed = []
+    for entry in load_entries(folder):
+        for record in entry.records:
+            stem = record.name.stem
+            fresh = rescored(record, entry.tables[stem], entry.objects[stem] if record.objects else None)
+            if fresh != record:
+                changed.append(fresh.changed(scorer=f"mitobench {__version__}").write(entry.folder))
+    return changed
 
 
 def check(folder: Path) -> list[Problem]:

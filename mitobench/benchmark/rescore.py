@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Counts, ObjectCounts, Score, VoxelCounts
+from mitobench.benchmark.tables import ObjectRow
+from mitobench.benchmark.tiles import tile_counts
 from mitobench.metrics import OverlapTable, score_tables
 from mitobench.metrics.instance import pairs_of, total_objects
 from mitobench.metrics.semantic import total_counts
@@ -67,10 +70,20 @@ def as_scores(values: Mapping[str, float]) -> dict[str, Score]:
     return {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
 
 
-def rescored(record: Record, tables: Mapping[str, OverlapTable]) -> Record:
-    """The record with counts and scores recomputed by this version; scores that need the volume stay."""
+def rescored(
+    record: Record, tables: Mapping[str, OverlapTable], objects: Sequence[ObjectRow] | None = None
+) -> Record:
+    """The record as this version would write it; scores that need the volume stay as they are.
+
+    Args:
+        record: The record.
+        tables: Volume name to table.
+        objects: Its objects; intervals are computed again when they are given.
+    """
     fresh = from_tables(tables)
+    ends = record.intervals if objects is None else intervals([tile_counts(record.regions, tables, objects)])
     return record.changed(
+        intervals=ends,
         counts=fresh.counts,
         scores={**record.scores, **fresh.scores},
         per_volume={
