@@ -1,7 +1,6 @@
 """Download one file: resume, retry, mirrors, hashes. Decides nothing about datasets or licences."""
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -9,7 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -18,6 +17,7 @@ import urllib3
 
 from mitobench.arrays import hash_file
 from mitobench.datasets.card import RemoteFile
+from mitobench.datasets.partial import Note, Partial
 from mitobench.errors import FetchError
 from mitobench.segmenter import Progress, no_progress
 
@@ -61,18 +61,15 @@ class _NextUrl(Exception):  # noqa: N818 - control flow inside this file
 
 
 @dataclass(frozen=True, kw_only=True)
-class _PartNote:
-    """Kept beside a partial file: what it is a part of.
+class _Job:
+    """One published file on its way from any of its URLs."""
 
-    Attributes:
-        url: Where it came from.
-        validator: ETag or Last-Modified; the host continues only if it still holds.
-        total: Length of the whole, or None.
-    """
-
-    url: str
-    validator: str | None
-    total: int | None
+    session: requests.Session
+    file: RemoteFile
+    part: Partial
+    spare_bytes: int
+    patience: Patience
+    progress: Progress
 
 
 def download(
@@ -95,14 +92,21 @@ def download(
     Raises:
         FetchError: Every URL failed; the message says how each did, and how to go on by hand.
     """
-    patience = patience or Patience()
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     with requests.Session() as session:
         session.headers["Accept-Encoding"] = "identity"  # byte ranges of packed bodies mean nothing
+        job = _Job(
+            session=session,
+            file=file,
+            part=Partial(target),
+            spare_bytes=spare_bytes,
+            patience=patience or Patience(),
+            progress=progress,
+        )
         for url in file.urls:
             try:
-                _from_url(session, url, file, target, spare_bytes, patience, progress)
+                _from_url(job, url)
             except _NextUrl as error:
                 failures.append(f"{url}: {error}")
             else:
@@ -127,71 +131,49 @@ def check_url(url: str, *, allow_http: bool) -> None:
         raise FetchError(f"{url} is refused: expected an https URL without a user name.")
 
 
-def _from_url(
-    session: requests.Session,
-    url: str,
-    file: RemoteFile,
-    target: Path,
-    spare_bytes: int,
-    patience: Patience,
-    progress: Progress,
-) -> None:
-    part, failed = target.with_name(f"{target.name}.part"), 0
+def _from_url(job: _Job, url: str) -> None:
+    patience, failed = job.patience, 0
     while True:
-        before = _size(part)
+        before = job.part.size
         try:
-            _attempt(session, url, file, part, spare_bytes, patience, progress)
-            _check_whole(file, part)
+            _attempt(job, url)
+            _check_whole(job)
         except (_TryAgain, requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            failed = 1 if _size(part) - before >= PROGRESS_THAT_COUNTS else failed + 1
+            failed = 1 if job.part.size - before >= PROGRESS_THAT_COUNTS else failed + 1
             if failed >= patience.tries:
                 raise _NextUrl(f"{_short(error)} ({failed} tries)") from error
             pause = max(patience.wait_s * 2 ** (failed - 1), getattr(error, "after_s", 0.0))
             time.sleep(min(pause, patience.longest_wait_s))
         else:
-            part.replace(target)
-            _note_path(part).unlink(missing_ok=True)
+            job.part.finish()
             return
 
 
-def _attempt(
-    session: requests.Session,
-    url: str,
-    file: RemoteFile,
-    part: Path,
-    spare_bytes: int,
-    patience: Patience,
-    progress: Progress,
-) -> None:
-    """One request; on return `part` is as long as the host said it would be."""
-    note = _read_note(part)
-    start = _size(part) if note is not None and note.url == url and note.validator else 0
+def _attempt(job: _Job, url: str) -> None:
+    """One request; on return the part is as long as the host said it would be."""
+    note = job.part.note()
+    start = job.part.size if note is not None and note.url == url and note.validator else 0
     if note is not None and start and start == note.total:
         return  # whole, but the last run ended before it could say so
-    ask = {"Range": f"bytes={start}-", "If-Range": note.validator} if note is not None and start else {}
-    with _opened(session, url, file, {key: str(value) for key, value in ask.items()}, patience) as response:
-        start = _continues_at(response, start, note, part)
+    headers = {}
+    if note is not None and note.validator and start:
+        headers = {"Range": f"bytes={start}-", "If-Range": note.validator}
+    with _opened(job, url, headers) as response:
+        start = _continues_at(response, start, note, job.part)
         total = _total(response, start)
-        if file.n_bytes is not None and total not in {None, file.n_bytes}:
-            raise _NextUrl(f"it has {total} bytes, the card says {file.n_bytes}")
-        check_disk(part.parent, (total or file.expected_bytes) - start + spare_bytes)
+        if job.file.n_bytes is not None and total not in {None, job.file.n_bytes}:
+            raise _NextUrl(f"it has {total} bytes, the card says {job.file.n_bytes}")
+        check_disk(job.part.target.parent, (total or job.file.expected_bytes) - start + job.spare_bytes)
         if not start:
-            part.unlink(missing_ok=True)
-            _write_note(part, _PartNote(url=url, validator=_validator(response), total=total))
-        _receive(response, part, start, total, file, progress)
+            job.part.start(Note(url=url, validator=_validator(response), total=total))
+        _receive(job, response, start, total)
 
 
-def _receive(
-    response: requests.Response,
-    part: Path,
-    start: int,
-    total: int | None,
-    file: RemoteFile,
-    progress: Progress,
-) -> None:
-    done, limit = start, total or 2 * (file.expected_bytes + MARGIN)
+def _receive(job: _Job, response: requests.Response, start: int, total: int | None) -> None:
+    """Append the body to the part."""
+    done, limit = start, total or 2 * (job.file.expected_bytes + MARGIN)
     try:
-        with part.open("ab" if start else "wb") as out:
+        with job.part.path.open("ab" if start else "wb") as out:
             for chunk in response.iter_content(CHUNK):
                 if not done and chunk[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
                     raise _NextUrl("it answered with a web page instead of the file")
@@ -199,37 +181,35 @@ def _receive(
                 if done > limit:
                     raise _NextUrl(f"it sends more than {limit} bytes, far beyond what the card expects")
                 out.write(chunk)
-                progress(done, total or file.expected_bytes, f"download {file.name}")
+                job.progress(done, total or job.file.expected_bytes, f"download {job.file.name}")
             out.flush()
             os.fsync(out.fileno())
     except _NextUrl:
-        _drop(part)
+        job.part.drop()
         raise
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _TryAgain(f"the connection ended after {done} of {total or 'unknown'} bytes") from error
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise FetchError(
-                f"The disk of {part.parent} is full after {done} bytes of {file.name}. Make room and run again: "
-                "what has arrived is kept. Or set MITOBENCH_DATA to a folder on another disk."
-            ) from error
-        raise
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise FetchError(
+            f"The disk of {job.part.target.parent} is full after {done} bytes of {job.file.name}. Make room and "
+            "run again: what has arrived is kept. Or set MITOBENCH_DATA to a folder on another disk."
+        ) from error
     if total is not None and done != total:
         raise _TryAgain(f"the connection ended after {done} of {total} bytes")
 
 
 @contextmanager
-def _opened(
-    session: requests.Session, url: str, file: RemoteFile, headers: dict[str, str], patience: Patience
-) -> Iterator[requests.Response]:
+def _opened(job: _Job, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     """The final response after redirects, each of which has to pass the URL policy."""
-    hop = url
+    hop, patience = url, job.patience
     for _ in range(8):
         try:
-            check_url(hop, allow_http=file.allow_http)
+            check_url(hop, allow_http=job.file.allow_http)
         except FetchError as error:
             raise _NextUrl(str(error)) from error
-        with session.get(
+        with job.session.get(
             hop,
             headers=headers,
             stream=True,
@@ -256,7 +236,7 @@ def _check_status(response: requests.Response) -> None:
         raise _NextUrl("it answered with a web page instead of the file")
 
 
-def _continues_at(response: requests.Response, start: int, note: _PartNote | None, part: Path) -> int:
+def _continues_at(response: requests.Response, start: int, note: Note | None, part: Partial) -> int:
     """Offset of the first byte that comes: `start` when the host resumes, 0 when it sends the whole."""
     if response.status_code == 200:
         return 0
@@ -269,7 +249,7 @@ def _continues_at(response: requests.Response, start: int, note: _PartNote | Non
         and _validator(response) in {None, note.validator}
     )
     if response.status_code == 416 or not same:
-        _drop(part)
+        part.drop()
         raise _TryAgain("the file changed on the host, or it cannot resume; starting over")
     return start
 
@@ -286,14 +266,16 @@ def _validator(response: requests.Response) -> str | None:
     return response.headers.get("Last-Modified")
 
 
-def _check_whole(file: RemoteFile, part: Path) -> None:
-    if file.kind == "zip" and not zipfile.is_zipfile(part):
-        n_bytes = _size(part)
-        _drop(part)
+def _check_whole(job: _Job) -> None:
+    """Refuse what cannot be the published file; hashes of zip members are checked when they are read."""
+    part = job.part
+    if job.file.kind == "zip" and not zipfile.is_zipfile(part.path):
+        n_bytes = part.size
+        part.drop()
         raise _TryAgain(f"what came ({n_bytes} bytes) is no complete zip archive")
-    if file.sha256 is not None and (found := hash_file(part)) != file.sha256:
-        _drop(part)
-        raise _NextUrl(f"what came has sha256 {found}, the card says {file.sha256}")
+    if job.file.sha256 is not None and (found := hash_file(part.path)) != job.file.sha256:
+        part.drop()
+        raise _NextUrl(f"what came has sha256 {found}, the card says {job.file.sha256}")
 
 
 def check_disk(folder: Path, needed: int) -> None:
@@ -308,33 +290,6 @@ def check_disk(folder: Path, needed: int) -> None:
             f"{folder} has {free / 1e9:.2f} GB free, but {(needed + MARGIN) / 1e9:.2f} GB are needed. "
             "Make room, or set MITOBENCH_DATA to a folder on another disk."
         )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _note_path(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _drop(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _note_path(part).unlink(missing_ok=True)
-
-
-def _read_note(part: Path) -> _PartNote | None:
-    try:
-        found = json.loads(_note_path(part).read_text(encoding="utf-8"))
-        return _PartNote(url=found["url"], validator=found["validator"], total=found["total"])
-    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: start over
-        return None
-
-
-def _write_note(part: Path, note: _PartNote) -> None:
-    temporary = part.with_name(f".{part.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(note)), encoding="utf-8")
-    temporary.replace(_note_path(part))
 
 
 def _short(error: Exception) -> str:
