@@ -1,4 +1,4 @@
-"""Who turns an image into labels: the table of baselines and the three doors to them. Nothing heavy is imported here."""
+"""The table of baselines and the doors to them: image in, labels out. Nothing heavy is imported here."""
 
 import importlib
 from collections.abc import Mapping, Sequence

@@ -53,7 +53,8 @@ BASELINES: dict[str, BaselineCard] = {
         BaselineCard(
             key="sam-vit-b",
             title="SAM ViT-B",
-            summary="Segment Anything, smallest official size: zero-shot from grid prompts, or fine-tuned without prompts.",
+            summary="Segment Anything, smallest official size: zero-shot from a grid of points, or fine-tuned without "
+            "prompts.",
             trainable=True,
             runs_untrained=True,
             source=_SAM,
@@ -63,7 +64,8 @@ BASELINES: dict[str, BaselineCard] = {
         BaselineCard(
             key="sam-vit-l",
             title="SAM ViT-L",
-            summary="Segment Anything, middle official size: zero-shot from grid prompts, or fine-tuned without prompts.",
+            summary="Segment Anything, middle official size: zero-shot from a grid of points, or fine-tuned without "
+            "prompts.",
             trainable=True,
             runs_untrained=True,
             source=_SAM,
@@ -73,7 +75,8 @@ BASELINES: dict[str, BaselineCard] = {
         BaselineCard(
             key="sam-vit-h",
             title="SAM ViT-H",
-            summary="Segment Anything, largest official size: zero-shot from grid prompts, or fine-tuned without prompts.",
+            summary="Segment Anything, largest official size: zero-shot from a grid of points, or fine-tuned without "
+            "prompts.",
             trainable=True,
             runs_untrained=True,
             source=_SAM,

@@ -1,4 +1,4 @@
-"""The checkpoint folder: checkpoint.json, weights.safetensors, and the state of an unfinished training. No network lives here.
+"""The checkpoint folder: checkpoint.json, weights, and the state of an unfinished training. No network.
 
 A folder is finished when checkpoint.json stands in it; that file is written last. Until then state.safetensors holds
 everything that a resumed run needs, in one file, so that no kill can leave two halves of different ages.
@@ -108,6 +108,9 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
             f"{folder} already holds {' and '.join(left)} of an earlier run. Resume it, or choose an empty folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (CARD_FILE, WEIGHTS_FILE, STATE_FILE):
+        for torn in folder.glob(f".{name}.*"):  # a killed run's half-written file
+            torn.unlink()
 
 
 def write_checkpoint(

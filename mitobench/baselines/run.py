@@ -1,4 +1,4 @@
-"""One training as its caller asked for it: data, folder, seed. How it is done lives in training.py and in each baseline."""
+"""One training as its caller asked for it: data, folder, seed. How it is done lives in training.py."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Recipe settings as frozen dataclasses whose fields carry their own help text. No recipe and no default value lives here."""
+"""Recipe settings as frozen dataclasses whose fields carry their own help text. No recipe lives here."""
 
 import dataclasses
 import types

@@ -1,4 +1,4 @@
-"""The control that looks at brightness alone: blur, keep one band of grey values, drop small pieces. No network lives here."""
+"""The control that looks at brightness alone: blur, keep a band of grey, drop small pieces. No network."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""The one training loop: AdamW, warm-up and cosine, clipping, averaging, validation, states to resume from. No network is built here."""
+"""The one training loop: steps, validation, states to resume from, checkpoint. No network is built here."""
 
 import math
 import time
@@ -44,11 +44,11 @@ class TrainSettings:
     warmup: int = setting(50, "Steps over which the learning rate rises; then it falls as a cosine.")
     clip: float = setting(1.0, "Largest norm of the gradient.")
     average: float = setting(
-        0.0, "Decay of the running average of the weights that is kept; 0 keeps the last weights."
+        0.99, "Decay of the running average of the weights that is kept; 0 keeps the last weights."
     )
     foreground: float = setting(0.5, "Share of crops centred near a mitochondrion.")
     zoom: float = setting(1.25, "Crops are zoomed by a random factor between 1 / zoom and zoom.")
-    contrast: float = setting(0.3, "Contrast and brightness of crops vary by up to this fraction.")
+    contrast: float = setting(0.15, "Contrast and brightness of crops vary by up to this fraction.")
     precision: str = setting(
         "auto",
         "Number format of the network; auto is bf16 where the processor has it.",
@@ -57,7 +57,7 @@ class TrainSettings:
     threads: int = setting(1, "Processor threads; 0 leaves the number to torch.")
     val_every: int = setting(50, "Steps between two validations.")
     save_every: int = setting(50, "Steps between two saved states.")
-    choose_threshold: bool = setting(False, "Choose the probability threshold on the validation volumes.")
+    choose_threshold: bool = setting(True, "Choose the probability threshold on the validation volumes.")
     turns: bool = setting(False, "Predict with the mean logits of the eight flips and quarter turns.")
 
     def __post_init__(self) -> None:

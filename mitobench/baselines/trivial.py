@@ -1,4 +1,4 @@
-"""Two controls that never look at the image: nothing is a mitochondrion, and everything is. No rule that learns lives here."""
+"""Two controls that never look at the image: nothing, and everything. No rule that learns lives here."""
 
 from dataclasses import dataclass
 from pathlib import Path

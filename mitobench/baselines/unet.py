@@ -1,4 +1,4 @@
-"""MONAI's U-Net on single slices: the small specialist that a large model has to beat. The training loop lives in training.py."""
+"""MONAI's U-Net on single slices: the small specialist to beat. The training loop lives in training.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ class UnetSettings(TrainSettings):
     """
 
     steps: int = setting(1000, "Training steps.")
+    learning_rate: float = setting(3e-3, "Highest learning rate of AdamW.")
     channels: int = setting(16, "Channels of the first level; each of the three below doubles them.")
 
     def __post_init__(self) -> None:
@@ -113,6 +114,7 @@ def build_unet(*, channels: int, seed: int) -> GreyNet:
                 channels=[channels * 2**level for level in range(4)],
                 strides=(2, 2, 2),
                 num_res_units=2,
+                norm="batch",
             )
         )
 

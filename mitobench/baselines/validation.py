@@ -1,4 +1,4 @@
-"""Pooled foreground IoU of a network on labelled volumes, at every threshold at once. Published scores are made in metrics/."""
+"""Foreground IoU of a network at every threshold at once. Published scores are made in metrics/, not here."""
 
 from collections.abc import Sequence
 

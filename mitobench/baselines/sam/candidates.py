@@ -1,4 +1,4 @@
-"""Automatic masks of one slice: a grid of points, every mask SAM answers, duplicates removed. What is kept lives in keep.py."""
+"""Automatic masks of one slice: a grid of points, every answer, no duplicates. Which are kept: keep.py."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The recipe for fine-tuning SAM, top to bottom: what is trained, at which rate, on which view. The loop lives in training.py.
+"""The recipe for fine-tuning SAM: what is trained, at which rate, on which view. The loop: training.py.
 
 Prompt-free: the mask decoder is asked without points or boxes, so its learnt "no mask" vector becomes the prompt
 "mitochondria". One answer per image, enlarged to the input before the loss sees it.
@@ -17,8 +17,8 @@ from mitobench.baselines.network import NetworkSegmenter, View
 from mitobench.baselines.run import Run
 from mitobench.baselines.runtime import check_device, use_bf16
 from mitobench.baselines.sam.model import SamModel, build_sam
-from mitobench.baselines.sam.shapes import SHAPES, SamShape
-from mitobench.baselines.sam.weights import fill, load_official
+from mitobench.baselines.sam.shapes import SHAPES, WEIGHTS_URL, SamShape
+from mitobench.baselines.sam.weights import check_official, fill, find_official, load_official
 from mitobench.baselines.settings import setting
 from mitobench.baselines.training import TrainSettings, train_network
 from mitobench.errors import BadInputError
@@ -180,19 +180,21 @@ def start_weights(key: str, settings: SamSettings, *, seed: int) -> tuple[SamMod
         BadInputError: An official size without weights, or a size of our own with some.
         IntegrityError: The weights are not the official file.
     """
-    official = SHAPES[key].official
-    sam = build_sam(shape_for(key, settings), seed=seed)
+    official, shape = SHAPES[key].official, shape_for(key, settings)
     if settings.weights == _RANDOM or (official is None and not settings.weights):
-        return sam, None
+        return build_sam(shape, seed=seed), None
     if official is None:
         raise BadInputError(
             f"Baseline {key!r} has no official weights, but weights is {settings.weights!r}. Leave it out."
         )
     if not settings.weights:
         raise BadInputError(
-            f"Baseline {key!r} starts from {official.name}; set weights to its path, or to {_RANDOM!r}."
+            f"Baseline {key!r} needs its official weights. Download {WEIGHTS_URL}{official.name} "
+            f"({official.n_bytes / 1e6:.0f} MB) and give its path as weights, or train from weights={_RANDOM}."
         )
-    return sam, load_official(sam, official, Path(settings.weights))
+    path = find_official(official, Path(settings.weights))
+    described = check_official(official, path)
+    return load_official(build_sam(shape, seed=seed), path), described
 
 
 def shape_for(key: str, settings: SamSettings) -> SamShape:

@@ -1,4 +1,4 @@
-"""SAM from the classes of segment_anything.modeling, as two calls: encode an image, decode prompts. No training lives here.
+"""SAM from segment_anything.modeling, as two calls: encode an image, decode prompts. No training here.
 
 The package's own predictor, transforms and mask generator are not used: its batched resize is wrong in the released
 version, its decoder takes one image at a time, and its builders load pickles unchecked.

@@ -1,4 +1,4 @@
-"""Zero-shot SAM: automatic masks of each slice, kept by a rule, united, and linked through z. No training lives here."""
+"""Zero-shot SAM: automatic masks of each slice, kept by a rule, united, linked through z. No training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

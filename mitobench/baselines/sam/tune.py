@@ -1,4 +1,4 @@
-"""Fitting the keep rule of automatic masks to training slices, as a checkpoint like any other. The rule itself lives in keep.py."""
+"""Fitting the keep rule to training slices, as a checkpoint like any other. The rule itself: keep.py."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,6 +1,7 @@
-"""Official weight files: checked by length and hash before anything reads them, then loaded without running code from them."""
+"""Official weight files, checked by length and hash before they are opened. No network access."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from mitobench.baselines.checkpoint import WeightsFile, describe_file
 from mitobench.baselines.sam.shapes import WEIGHTS_URL, OfficialFile
 from mitobench.errors import BadInputError, FormatError, IntegrityError
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def find_official(official: OfficialFile, path: Path) -> Path:
@@ -60,27 +63,22 @@ def check_official(official: OfficialFile, path: Path) -> WeightsFile:
     return found
 
 
-def load_official(model: nn.Module, official: OfficialFile, path: Path) -> WeightsFile:
-    """Fill a model from an official file, after checking it.
+def load_official(model: M, path: Path) -> M:
+    """Fill a model from a file that `check_official` has accepted; only tensors are unpacked from it.
 
     Args:
-        model: Of the size that the file belongs to.
-        official: What is expected.
-        path: The file, or a folder that holds it.
+        model: Of the size that the file belongs to; changed in place.
+        path: The file.
 
     Returns:
-        Name, length and hash of the file.
+        The model.
 
     Raises:
-        BadInputError: There is no such file.
-        FormatError: It is a web page, or its tensors are not those of this model.
-        IntegrityError: Its length or hash differs.
+        FormatError: Its tensors are not those of this model.
     """
-    found = find_official(official, path)
-    description = check_official(official, found)
-    tensors: dict[str, Tensor] = torch.load(found, map_location="cpu", weights_only=True)
-    fill(model, tensors, source=str(found))
-    return description
+    tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    fill(model, tensors, source=str(path))
+    return model
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str) -> None:
