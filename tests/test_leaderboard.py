@@ -370,6 +370,7 @@ def test_refresh_after_the_scorer_changed(tmp_path: Path) -> None:
         plain["scores"].pop("pq")
         plain["scores"]["iou"] = 0.5
         plain["intervals"].pop("iou")
+        plain["intervals"].pop("pq")
 
     _edit(path, age)
     assert leaderboard.refresh(folder) == [path]
