@@ -35,7 +35,7 @@ def progress_bar() -> Iterator[ProgressCall]:
 
 def say(text: str) -> None:
     """Print one line for people on stderr, so that stdout stays for results."""
-    stderr.print(text, markup=False)
+    stderr.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

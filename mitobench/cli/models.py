@@ -39,14 +39,14 @@ def finetune(
     """Fit a baseline to a train split and write a checkpoint."""
     from mitobench import baselines, models
 
+    if not (dataset or settings):
+        raise BadInputError(f"No dataset given. Run: mitobench finetune {baseline} --dataset NAME")
     fields = baselines.settings_fields(baseline)
     if settings:
         print_table(
             ["setting", "default", "meaning"], [(field.name, field.default, field.help) for field in fields]
         )
         return
-    if not dataset:
-        raise BadInputError(f"No dataset given. Run: mitobench finetune {baseline} --dataset NAME")
     changed = _parse_settings(set_ or [], [field.name for field in fields], baseline)
     folder = out if out is not None else Path("runs") / f"{baseline}-{dataset}-{seed}"
     with progress_bar() as progress:
