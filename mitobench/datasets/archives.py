@@ -102,7 +102,7 @@ class Published:
         opened, path = self._where[member]
         try:
             data = opened.read(member)
-        except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, OSError, EOFError) as error:
+        except Exception as error:  # damaged archives raise nearly anything, zlib.error and struct.error too
             raise IntegrityError(
                 f"{path}: {member} cannot be read: {error}. The file is damaged; replace it."
             ) from error
@@ -144,7 +144,7 @@ def _open(file: RemoteFile, path: Path) -> _Opened:
         raise IntegrityError(f"{path} is no complete zip archive ({error}).") from error
     except KeyError as error:
         raise IntegrityError(f"{path} lacks {error.args[0]}, which {file.name} should hold.") from error
-    except OSError as error:
+    except Exception as error:  # see Published.read
         raise IntegrityError(f"{path} cannot be read ({error}).") from error
 
 

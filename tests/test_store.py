@@ -1,0 +1,277 @@
+"""The canonical store: what a kill, a second process or a flipped bit can do to it, and what notices."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import Fake, vnc
+
+from mitobench.arrays import hash_file, sha256_of_array
+from mitobench.datasets import fetch, load_split, registry, verify
+from mitobench.datasets.reading import RawVolume
+from mitobench.datasets.store import expected_hashes, read_index
+from mitobench.errors import DatasetNotFoundError, DtypeError, FetchError, IntegrityError, ShapeError
+
+TESTS = Path(__file__).resolve().parent
+
+# Runs in a process of its own: the vnc fake with every slice made slow, so that a kill lands inside it.
+FETCH = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from fakes import vnc
+from mitobench.datasets import fetch, registry, verify
+
+fake = vnc.build(Path({folder!r}))
+
+def slow(card, files):
+    for raw in fake.dataset.read(card, files):
+        def waiting(slabs):
+            for slab in slabs():
+                time.sleep({pause})
+                yield slab
+        labels = None if raw.labels is None else (lambda raw=raw: waiting(raw.labels))
+        yield replace(raw, image=lambda raw=raw: waiting(raw.image), labels=labels)
+
+registry.DATASETS = {{"vnc": replace(fake.dataset, read=slow)}}
+print("ready", flush=True)
+fetch("vnc", root={root!r}, archives=fake.archives)
+verify("vnc", root={root!r})
+print("verified", flush=True)
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """The vnc fake, registered, with its archive as source."""
+    fake = vnc.build(tmp_path / "fake")
+    monkeypatch.setattr(registry, "DATASETS", {"vnc": fake.dataset})
+    monkeypatch.setenv("MITOBENCH_SOURCES", str(fake.archives))
+    return fake
+
+
+@pytest.fixture
+def store(fake: Fake) -> Path:
+    """A finished store."""
+    return fetch("vnc")
+
+
+def run(tmp_path: Path, root: Path, *, name: str, pause: float = 0.0) -> subprocess.Popen[str]:
+    """A fetching process that has got as far as starting the fetch."""
+    code = FETCH.format(tests=str(TESTS), folder=str(tmp_path / name), root=str(root), pause=pause)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MITOBENCH")}
+    environment["PYTHONPATH"] = str(TESTS.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Its remaining output; it must end well."""
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    return out
+
+
+def test_store_is_plain_arrays_and_an_index(store: Path, fake: Fake) -> None:
+    """Any tool can read it: .npy in C order, and JSON with shape, voxel size, dtype and hashes."""
+    index = json.loads((store / "store.json").read_text())
+    assert (index["dataset"], index["label_version"]) == ("vnc", "1")
+    stack1 = index["volumes"]["stack1"]
+    assert stack1["shape"] == [20, 36, 32]
+    assert stack1["voxel_size_nm"] == [50.0, 4.6, 4.6]
+    assert index["volumes"]["stack2"]["labels"] is None
+    assert index["members"]["stack1/raw/00.tif"] == fake.dataset.card.files[0].members["stack1/raw/00.tif"]
+    for what, truth in zip(("image", "labels"), fake.truth["stack1"], strict=True):
+        path = store / stack1[what]["file"]
+        array = np.load(path)
+        np.testing.assert_array_equal(array, truth)
+        assert array.flags.c_contiguous
+        assert stack1[what]["sha256"] == hash_file(path)
+        assert stack1[what]["array_sha256"] == sha256_of_array(truth)
+
+
+@pytest.mark.parametrize("at", [0.05, 0.25, 0.6, 0.9])
+def test_a_killed_conversion_is_repaired_by_the_next(tmp_path: Path, data_root: Path, at: float) -> None:
+    """kill -9 anywhere inside: no complete store is claimed, and the next run ends verified with nothing left over."""
+    process = run(tmp_path, data_root, name="one", pause=0.02)  # 60 slices, about 1.2 s
+    time.sleep(1.2 * at)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (data_root / "vnc@1" / "store.json").exists()
+    assert "verified" in finish(run(tmp_path, data_root, name="two"))
+    assert sorted(path.name for path in (data_root / "vnc@1").iterdir()) == [
+        "stack1.image.npy",
+        "stack1.labels.npy",
+        "stack2.image.npy",
+        "store.json",
+    ]
+
+
+def test_two_processes_at_once_do_not_meet(tmp_path: Path, data_root: Path) -> None:
+    """Both end with the same verified store; the work is done once."""
+    both = [run(tmp_path, data_root, name=name, pause=0.01) for name in ("one", "two")]
+    assert ["verified" in finish(process) for process in both] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["stack1.image.npy", "stack1.labels.npy", "stack2.image.npy"])
+@pytest.mark.parametrize("place", [20, 3000, -1])
+def test_a_flipped_bit_is_named(store: Path, name: str, place: int) -> None:
+    """In the header, in the middle or in the last byte of any file."""
+    data = bytearray((store / name).read_bytes())
+    data[place] ^= 4
+    (store / name).write_bytes(data)
+    with pytest.raises(IntegrityError, match=rf"{name} has sha256 [0-9a-f]{{64}}, store.json says") as caught:
+        verify("vnc")
+    assert sum(line.strip().startswith("stack") for line in str(caught.value).splitlines()) == 1
+
+
+def test_every_problem_is_reported_at_once(store: Path) -> None:
+    """A missing file and a changed one, in one message."""
+    (store / "stack2.image.npy").unlink()
+    (store / "stack1.labels.npy").write_bytes(b"x")
+    with pytest.raises(IntegrityError, match=r"(?s)stack1\.labels\.npy has.*stack2\.image\.npy is missing"):
+        verify("vnc")
+
+
+def test_an_index_that_agrees_with_changed_files_is_still_caught(store: Path) -> None:
+    """Whoever rewrites array and store.json together is stopped by the manifest under review."""
+    path = store / "stack1.labels.npy"
+    changed = np.load(path)
+    changed[0, 0, 0] ^= 1
+    np.save(path, changed)
+    index = json.loads((store / "store.json").read_text())
+    index["volumes"]["stack1"]["labels"].update(sha256=hash_file(path), array_sha256=sha256_of_array(changed))
+    (store / "store.json").write_text(json.dumps(index))
+    with pytest.raises(IntegrityError, match=r"stack1\.labels\.npy decodes to .* the split manifest says"):
+        verify("vnc")
+
+
+def test_verify_without_a_store_says_so(fake: Fake, store: Path) -> None:
+    """Never fetched, and fetched but not finished."""
+    (store / "store.json").write_text("{broken")
+    with pytest.raises(IntegrityError, match="damaged"):
+        verify("vnc")
+    (store / "store.json").unlink()
+    with pytest.raises(DatasetNotFoundError, match="mitobench fetch vnc"):
+        verify("vnc")
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "no index", "broken index", "other hash"])
+def test_a_store_that_is_visibly_incomplete_is_made_again(store: Path, fake: Fake, damage: str) -> None:
+    """load_split looks at lengths and the index each time, and repairs without being told."""
+    path = store / "stack1.image.npy"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif damage == "missing":
+        path.unlink()
+    elif damage == "no index":
+        (store / "store.json").unlink()
+    elif damage == "broken index":
+        (store / "store.json").write_text("{")
+    else:
+        index = json.loads((store / "store.json").read_text())
+        index["volumes"]["stack1"]["image"]["array_sha256"] = "0" * 64
+        (store / "store.json").write_text(json.dumps(index))
+    np.testing.assert_array_equal(load_split("vnc", "test")[0].image, fake.truth["stack1"][0][16:20])
+    verify("vnc")
+
+
+def test_leftovers_of_killed_runs_go(fake: Fake, data_root: Path) -> None:
+    """Temporary files of other processes are removed once the lock is held."""
+    folder = data_root / "vnc@1"
+    folder.mkdir(parents=True)
+    (folder / ".stack1.image.npy.4242.tmp").write_bytes(b"half")
+    fetch("vnc")
+    assert not list(folder.glob(".*"))
+
+
+def test_a_full_disk_is_noticed_before_converting(
+    fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is half written."""
+    monkeypatch.setattr("mitobench.datasets.download.MARGIN", 1 << 60)
+    with pytest.raises(FetchError, match="GB are needed"):
+        fetch("vnc")
+    assert not (data_root / "vnc@1").exists()
+
+
+def wrong(raw: RawVolume, what: str) -> Iterator[RawVolume]:
+    """A volume as a faulty reader would give it."""
+    if what == "dtype":
+        yield replace(raw, image=lambda: (plane.astype(np.uint16) for plane in raw.image()))
+    elif what == "slice":
+        yield replace(raw, image=lambda: (plane[1:] for plane in raw.image()))
+    elif what == "short":
+        yield replace(raw, image=lambda: list(raw.image())[:-1])
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [("dtype", DtypeError), ("slice", ShapeError), ("short", ShapeError), ("none", IntegrityError)],
+)
+def test_a_faulty_reader_leaves_no_store(
+    fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type
+) -> None:
+    """Nothing is cast or padded silently, and a volume that never comes is missed."""
+
+    def read(card, files):
+        for raw in fake.dataset.read(card, files):
+            yield from wrong(raw, what)
+
+    monkeypatch.setattr(registry, "DATASETS", {"vnc": replace(fake.dataset, read=read)})
+    with pytest.raises(error):
+        fetch("vnc")
+    assert not (data_root / "vnc@1" / "store.json").exists()
+    assert not list((data_root / "vnc@1").glob(".*"))
+
+
+def test_a_read_only_root_with_a_store_can_be_loaded(
+    store: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shared data on a cluster: loading takes no lock and writes nothing."""
+    monkeypatch.setattr(sys.modules["mitobench.datasets.fetch"], "FileLock", None)
+    before = {path: path.stat().st_mtime_ns for path in store.parent.rglob("*")}
+    load_split("vnc", "train")
+    assert {path: path.stat().st_mtime_ns for path in store.parent.rglob("*")} == before
+
+
+def test_old_split_versions_read_the_same_store(store: Path, fake: Fake) -> None:
+    """A second manifest of the same ground truth needs no new conversion, and the first stays loadable."""
+    first = (fake.dataset.splits_folder / "vnc@1.toml").read_text()
+    second = first.replace("\nversion = 1", "\nversion = 2").replace("stop = [12,", "stop = [10,")
+    (fake.dataset.splits_folder / "vnc@2.toml").write_text(second)
+    before = (store / "store.json").stat().st_mtime_ns
+    new, old = load_split("vnc", "train"), load_split("vnc", "train", version=1)
+    assert [(new.version, new[0].shape[0]), (old.version, old[0].shape[0])] == [(2, 10), (1, 12)]
+    assert new.manifest_sha256 != old.manifest_sha256
+    assert (store / "store.json").stat().st_mtime_ns == before
+
+
+def test_a_split_of_other_labels_is_refused(store: Path, fake: Fake) -> None:
+    """A manifest for ground truth that this release cannot read says which release can."""
+    first = (fake.dataset.splits_folder / "vnc@1.toml").read_text()
+    other = first.replace("\nversion = 1", "\nversion = 2").replace(
+        'label_version = "1"', 'label_version = "2"'
+    )
+    (fake.dataset.splits_folder / "vnc@2.toml").write_text(other)
+    with pytest.raises(DatasetNotFoundError, match="needs ground truth version 2"):
+        load_split("vnc", "train")
+    assert read_index(store, fake.dataset) is not None
+    assert set(expected_hashes(fake.dataset)) == {"stack1", "stack2"}
