@@ -79,6 +79,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._body(int(n))
         time.sleep(2)
 
+    def _slow(self, _: str) -> None:
+        """Everything, 64 kB every 0.05 s."""
+        start = self._range()
+        body = self.host.content[start:]
+        self._start(200 if not start else 206, len(body))
+        for place in range(0, len(body), 1 << 16):
+            self.wfile.write(body[place : place + (1 << 16)])
+            time.sleep(0.05)
+
     def _claim(self, n: str) -> None:
         self._body(claim=int(n))
 

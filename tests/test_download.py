@@ -4,6 +4,10 @@ import hashlib
 import io
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -95,6 +99,35 @@ def test_a_killed_run_with_all_bytes_needs_no_request(host: Host, file: RemoteFi
     download(file, target, patience=ONCE)
     assert target.read_bytes() == host.content
     assert len(host.seen) == 1
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from mitobench.datasets.card import RemoteFile
+from mitobench.datasets.download import download
+
+url, folder = sys.argv[1], Path(sys.argv[2])
+download(RemoteFile(name="file.zip", urls=(url,), hash_list=folder / "list.toml"), folder / "down" / "file.zip")
+"""
+
+
+@pytest.mark.parametrize("chunks", [1, 7])
+def test_a_killed_download_is_continued(host: Host, file: RemoteFile, target: Path, chunks: int) -> None:
+    """kill -9 in the middle: the next run asks for the rest only, and the bytes are right."""
+    host.modes = ["slow"]
+    child = subprocess.Popen([sys.executable, "-c", CHILD, host.url, str(target.parent.parent)])
+    part = target.parent / "file.zip.part"
+    while not (part.exists() and part.stat().st_size >= chunks << 16):
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    arrived = part.stat().st_size
+    assert 0 < arrived < len(host.content)
+    download(file, target, patience=ONCE)
+    assert target.read_bytes() == host.content
+    assert host.seen[1]["range"] == f"bytes={arrived}-"
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"url": 1}', "[]"])

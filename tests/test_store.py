@@ -206,7 +206,7 @@ def test_a_full_disk_is_noticed_before_converting(
     fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is half written."""
-    monkeypatch.setattr("mitobench.datasets.download.MARGIN", 1 << 60)
+    monkeypatch.setattr("mitobench.datasets.roots.MARGIN", 1 << 60)
     with pytest.raises(FetchError, match="GB are needed"):
         fetch("vnc")
     assert not (data_root / "vnc@1").exists()
@@ -246,7 +246,7 @@ def test_a_read_only_root_with_a_store_can_be_loaded(
     store: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shared data on a cluster: loading takes no lock and writes nothing."""
-    monkeypatch.setattr(sys.modules["mitobench.datasets.fetch"], "FileLock", None)
+    monkeypatch.setattr("filelock.FileLock", None)
     before = {path: path.stat().st_mtime_ns for path in store.parent.rglob("*")}
     load_split("vnc", "train")
     assert {path: path.stat().st_mtime_ns for path in store.parent.rglob("*")} == before

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -18,11 +17,11 @@ import urllib3
 from mitobench.arrays import hash_file
 from mitobench.datasets.card import RemoteFile
 from mitobench.datasets.partial import Note, Partial
+from mitobench.datasets.roots import MARGIN, check_disk
 from mitobench.errors import FetchError
 from mitobench.segmenter import Progress, no_progress
 
 CHUNK = 1 << 16  # the last, incomplete chunk of a broken connection is lost
-MARGIN = 64 << 20  # bytes that a disk keeps free, and that a file of unknown length may be longer
 PROGRESS_THAT_COUNTS = 1 << 20  # bytes after which a broken connection is no reason to lose patience
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -276,20 +275,6 @@ def _check_whole(job: _Job) -> None:
     if job.file.sha256 is not None and (found := hash_file(part.path)) != job.file.sha256:
         part.drop()
         raise _NextUrl(f"what came has sha256 {found}, the card says {job.file.sha256}")
-
-
-def check_disk(folder: Path, needed: int) -> None:
-    """Make sure that so many bytes fit on the disk of that folder.
-
-    Raises:
-        FetchError: They do not; the message says how many there are and how many are needed.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed + MARGIN:
-        raise FetchError(
-            f"{folder} has {free / 1e9:.2f} GB free, but {(needed + MARGIN) / 1e9:.2f} GB are needed. "
-            "Make room, or set MITOBENCH_DATA to a folder on another disk."
-        )
 
 
 def _short(error: Exception) -> str:

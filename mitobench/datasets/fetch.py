@@ -3,20 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from filelock import FileLock
+from typing import TYPE_CHECKING, Literal
 
 from mitobench.datasets.archives import Published, why_not
 from mitobench.datasets.card import DatasetCard, RemoteFile
-from mitobench.datasets.download import Patience, check_disk, download
 from mitobench.datasets.licence import require_agreement
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import find_dataset
-from mitobench.datasets.roots import data_root, sources
+from mitobench.datasets.roots import check_disk, data_root, sources
 from mitobench.datasets.store import StoreIndex, read_index, write_store
 from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError
 from mitobench.segmenter import Progress, no_progress
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+    from mitobench.datasets.download import Patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ def fetch(
     root: Path | str | None = None,
     archives: Path | str | None = None,
     agree: bool = False,
-    patience: Patience | None = None,
+    patience: "Patience | None" = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Bring a dataset into canonical form on this machine; does nothing when it is there already.
@@ -112,7 +114,7 @@ def ensure_store(
     given: Path | None = None,
     agree: bool = False,
     allow_download: bool = True,
-    patience: Patience | None = None,
+    patience: "Patience | None" = None,
     progress: Progress = no_progress,
 ) -> tuple[Path, StoreIndex]:
     """Folder and index of a complete store, made if need be; see `fetch` for arguments and errors.
@@ -140,7 +142,9 @@ def ensure_store(
     return folder, index
 
 
-def _lock(card: DatasetCard, root: Path) -> FileLock:
+def _lock(card: DatasetCard, root: Path) -> "FileLock":
+    from filelock import FileLock
+
     locks = root / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / f"{card.store_name}.lock")
@@ -152,7 +156,7 @@ def _bring_files(
     given: Path | None,
     agree: bool,
     allow_download: bool,
-    patience: Patience | None,
+    patience: "Patience | None",
     progress: Progress,
 ) -> dict[RemoteFile, Path]:
     downloads = root / "downloads" / card.key
@@ -162,9 +166,17 @@ def _bring_files(
         raise DatasetNotFoundError(_not_here(card, root, wanted))
     if wanted:
         require_agreement(card, root, agree=agree, note=_passed_over(wanted))
-    for plan in wanted:
-        download(plan.file, plan.path, spare_bytes=card.store_bytes, patience=patience, progress=progress)
+        _download_all(card, wanted, patience, progress)
     return {plan.file: plan.path for plan in plans}
+
+
+def _download_all(
+    card: DatasetCard, plans: list[Plan], patience: "Patience | None", progress: Progress
+) -> None:
+    from mitobench.datasets.download import download
+
+    for plan in plans:
+        download(plan.file, plan.path, spare_bytes=card.store_bytes, patience=patience, progress=progress)
 
 
 def _convert(
