@@ -48,7 +48,14 @@ def test_every_expected_page_exists(built_site: Path) -> None:
         for path in (site_fakes.REPOSITORY / "docs").rglob("*.md")
     }
     expected = {path.with_suffix(".html").as_posix() for path in written}
-    expected |= {"leaderboard.html", "metrics.html", "tracks.html", "cli.html", "datasets/index.html"}
+    expected |= {
+        "leaderboard.html",
+        "metrics.html",
+        "tracks.html",
+        "cli.html",
+        "reported.html",
+        "datasets/index.html",
+    }
     expected |= {f"datasets/{key}.html" for key in site_fakes.dataset_cards()}
     expected |= {f"entries/{row['entry']}.html" for row in site_fakes.board()["rows"]}
     expected |= {"data/board.json", "data/leaderboard.csv", "assets/mitobench.js", "assets/mitobench.css"}

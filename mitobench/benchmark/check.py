@@ -18,7 +18,7 @@ from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.errors import MitobenchError
-from mitobench.metrics import OverlapTable
+from mitobench.metrics import METRICS, OverlapTable
 
 FOLDERS = frozenset({"tables", "gallery", "curves"})
 """Folders an entry may hold."""
@@ -116,7 +116,22 @@ def _check_record(path: Path, records: dict[str, Record]) -> Iterator[Problem]:
         yield Problem(file=file, field="track", message=f"is {record.track!r}; known: {', '.join(TRACKS)}")
     if record.split != "test":
         yield Problem(file=file, field="split", message=f"is {record.split!r}; the board shows test alone")
+    yield from _check_scores(record, file)
     yield from _check_tables(record, entry, file)
+
+
+def _check_scores(record: Record, file: str) -> Iterator[Problem]:
+    """Names and ranges; the scores that follow from the tables are compared with them later."""
+    for key, value in record.scores.items():
+        if key not in METRICS:
+            yield Problem(
+                file=file, field=f"scores.{key}", message="is no metric of this version of mitobench"
+            )
+            continue
+        low, high = METRICS[key].range
+        if value is not None and not low <= value <= high:
+            message = f"is {value}; it lies between {low} and {high}"
+            yield Problem(file=file, field=f"scores.{key}", message=message)
 
 
 def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:

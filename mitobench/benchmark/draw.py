@@ -151,7 +151,7 @@ def with_scale_bar(picture: Rgb, *, pixel_nm: float) -> Rgb:
     pixels = max(1, round(length / pixel_nm))
     size = max(11, width // 40)
     margin = max(6, width // 50)
-    words = f"{length // 1000} µm" if length >= 1000 else f"{length} nm"
+    words = f"{length} nm"
     drawn = Image.fromarray(picture.copy())
     pen = ImageDraw.Draw(drawn, "RGBA")
     font = ImageFont.load_default(size=size)

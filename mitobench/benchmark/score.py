@@ -2,12 +2,13 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import ValidationError
 
 from mitobench import __version__
@@ -15,15 +16,15 @@ from mitobench.benchmark.container import OpenPrediction, open_prediction
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record, explain
-from mitobench.benchmark.rescore import from_tables
+from mitobench.benchmark.rescore import as_scores, from_tables
 from mitobench.benchmark.roots import label_root
-from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Region, Truth, Who
+from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Region, Score, Truth, Who
 from mitobench.benchmark.stream import Counted, count_volume
 from mitobench.benchmark.tables import objects_to_csv, overlaps_to_csv, table_file
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
-from mitobench.metrics import OverlapTable
+from mitobench.metrics import OverlapTable, SurfaceTable, surface_scores, surface_table
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
 
@@ -44,6 +45,7 @@ def score_prediction(
     seed: int | None = None,
     missing: Literal["error", "empty"] = "error",
     connectivity: Literal[6, 26] = 6,
+    surfaces: bool = True,
     who: Who = "submitter",
     progress: Progress = no_progress,
 ) -> Record:
@@ -61,6 +63,8 @@ def score_prediction(
         seed: Of the model; taken from prediction.json when None, else 0.
         missing: "empty" scores a volume that is not there as empty.
         connectivity: Neighbours that join the voxels of a semantic side into objects.
+        surfaces: Measure surfaces too. Needs both sides of a volume in memory, and minutes where a prediction is
+            far off; without it those scores are left out.
         who: Who runs this.
         progress: Told about finished slabs.
 
@@ -99,7 +103,8 @@ def score_prediction(
         "prediction": _prediction(opened, connectivity),
         "definitions": Definitions(connectivity=connectivity),
     }
-    return _record(counted, fields, split=split, who=who, started=started)
+    measured = _measure_surfaces(volumes, opened, progress) if surfaces else {}
+    return _record(counted, measured, fields, split=split, who=who, started=started)
 
 
 def _check_truth(volumes: Sequence[Volume], dataset: str, split: str) -> None:
@@ -162,8 +167,31 @@ def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26]) -> Predict
     )
 
 
+def _measure_surfaces(
+    volumes: Sequence[Volume], opened: OpenPrediction, progress: Progress
+) -> dict[str, SurfaceTable]:
+    """Distances between the surfaces of both sides, volume by volume."""
+    measured = {}
+    for done, volume in enumerate(volumes):
+        progress(done, len(volumes), f"measuring surfaces of {volume.name}")
+        measured[volume.name] = surface_table(
+            labels_true=np.asarray(volume.labels),
+            labels_pred=np.asarray(opened.arrays[volume.name][:]),
+            voxel_size_nm=volume.voxel_size_nm,
+            ignore=None if volume.ignore is None else np.asarray(volume.ignore),
+        )
+    progress(len(volumes), len(volumes), "measuring surfaces")
+    return measured
+
+
 def _record(
-    counted: dict[str, Counted], fields: dict[str, Any], *, split: str, who: Who, started: float
+    counted: dict[str, Counted],
+    measured: dict[str, SurfaceTable],
+    fields: dict[str, Any],
+    *,
+    split: str,
+    who: Who,
+    started: float,
 ) -> Record:
     tables = {volume: found.table for volume, found in counted.items()}
     rows = [row for found in counted.values() for row in found.objects]
@@ -178,8 +206,11 @@ def _record(
         record = Record(
             **fields,
             counts=fresh.counts,
-            scores=fresh.scores,
-            per_volume=fresh.per_volume,
+            scores=fresh.scores | _surface_scores(measured.values()),
+            per_volume={
+                volume: scores | _surface_scores(table for name, table in measured.items() if name == volume)
+                for volume, scores in fresh.per_volume.items()
+            },
             table=table,
             objects=objects,
             intervals=intervals([tile_counts(fields["regions"], tables, rows)]),
@@ -189,6 +220,11 @@ def _record(
         raise RecordError(explain(error, where="The record of this prediction")) from None
     record.files.update(files)
     return record
+
+
+def _surface_scores(measured: Iterable[SurfaceTable]) -> dict[str, Score]:
+    tables = list(measured)
+    return as_scores(surface_scores(SurfaceTable.sum(tables))) if tables else {}
 
 
 def _provenance(name: RecordName, split: str, who: Who, *, seconds: float) -> Provenance:

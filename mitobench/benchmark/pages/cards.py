@@ -191,7 +191,9 @@ def _bound(value: float) -> str:
 
 
 def _value(value: str) -> str:
-    return link(value, value) if is_https(value) else text(value)
+    """Free text; an https address at its end becomes a link."""
+    words, _, last = value.rpartition(" ")
+    return f"{text(words)} {link(last, last)}" if is_https(last) else text(value)
 
 
 def _load_lines(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The leaderboard page: controls, the ranking table, interval plots, downloads, reported numbers.
+"""The leaderboard page: controls, the ranking table, interval plots, downloads.
 
 Everything is in the HTML at build time; the script of the site only sorts and hides.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.comparison import HEADLINE, Group, forest, grouped
-from mitobench.benchmark.pages.escape import csv_cell, link, text
+from mitobench.benchmark.pages.escape import csv_cell, text
 from mitobench.benchmark.pages.facts import Board, Reported, Row
 from mitobench.benchmark.pages.ranking_table import ranking_table
 from mitobench.benchmark.tracks import TrackCard
@@ -19,10 +19,7 @@ _LEAD = (
     "*no model at all*."
 )
 _GUIDE = " [What the numbers mean](understand/numbers.md) · [Send your model](do/submit.md)"
-_REPORTED = (
-    "These numbers were published by others, under their own protocols. They were not measured here, are not "
-    "comparable with the table above, and often not with each other."
-)
+_REPORTED = "stand on a page of their own, each with its protocol. They were not measured here."
 _BEFORE = ("track", "dataset", "version", "split", "rank", "entry", "name", "kind", "status", "seeds")
 _AFTER = ("iou_low", "iou_high", "blind", "gain", "parameters", "trained_on", "initialisation", "date")
 
@@ -128,17 +125,9 @@ def _downloads() -> str:
 def _reported(rows: Sequence[Reported]) -> str:
     if not rows:
         return ""
-    lines = [
-        [
-            text(row.model),
-            text(row.dataset),
-            text(row.metric),
-            text(row.value),
-            text(row.protocol) + (f"<br><small>{text(row.caveat)}</small>" if row.caveat else ""),
-            link(row.url, row.source),
-        ]
-        for row in rows
-    ]
-    head = ("Model", "Dataset", "Metric", "Value", "Protocol, as far as stated", "Source")
-    table = html.table(head, lines, caption="Reported elsewhere, not measured here")
-    return f"## Reported elsewhere {{ #reported }}\n\n{_REPORTED}\n\n{table}"
+    many = (
+        f"[{len(rows)} numbers that others published](reported.md)"
+        if len(rows) > 1
+        else "[One number](reported.md)"
+    )
+    return f"## Reported elsewhere {{ #reported }}\n\n{many} {_REPORTED}"

@@ -14,6 +14,7 @@ from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.entry import entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
+from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics.card import MetricCard
@@ -83,6 +84,7 @@ def write_site_pages(
         "leaderboard.md",
         leaderboard_page(rows, metric_cards=metric_cards, track_cards=track_cards, guide=guide),
     )
+    put("reported.md", reported_page(rows.reported))
     put("metrics.md", cards.metrics_page(metric_cards))
     put("tracks.md", cards.tracks_page(track_cards))
     put("cli.md", cards.cli_page(cli_help))
@@ -134,6 +136,7 @@ def write_site_config(path: Path, *, docs_dir: Path, site_dir: Path, name: str =
         "nav": [
             {"Home": "index.md"},
             {"Leaderboard": "leaderboard.md"},
+            {"Reported elsewhere": "reported.md"},
             {"Datasets": "datasets/index.md"},
             {"Metrics": "metrics.md"},
             {"Tracks": "tracks.md"},
