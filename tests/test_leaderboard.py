@@ -230,6 +230,8 @@ def test_a_good_board_has_no_problems(board: Path) -> None:
             lambda plain: plain["counts"]["objects"][0].update(tp=3, fp=0, fn=0),
             "counts.objects[>=0.5].tp",
         ),
+        (lambda plain: plain["scores"].update(nsd_25nm=1.5), "scores.nsd_25nm"),
+        (lambda plain: plain["scores"].update(beauty=0.5), "scores.beauty"),
         (lambda plain: plain.update(model="other"), "model"),
         (lambda plain: plain.update(split="train"), "split"),
         (lambda plain: plain.update(manifest_sha256="0" * 64), "manifest_sha256"),

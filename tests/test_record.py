@@ -7,7 +7,7 @@ import pytest
 from benchmark_fakes import blobs, score, volume, write_prediction
 
 from mitobench.benchmark.names import RecordName
-from mitobench.benchmark.record import Record, write_text_atomic
+from mitobench.benchmark.record import Record, to_json, write_text_atomic
 from mitobench.errors import BadInputError, MitobenchError, RecordError
 
 
@@ -110,6 +110,20 @@ def test_counts_have_to_add_up(record: Record) -> None:
     plain["counts"]["objects"][0]["tp"] += 1
     with pytest.raises(RecordError, match="n_pred"):
         Record.from_json(json.dumps(plain))
+
+
+def test_a_volume_stands_once(record: Record) -> None:
+    """Two regions of one volume would count it twice."""
+    plain = record.to_dict()
+    plain["regions"] *= 2
+    with pytest.raises(RecordError, match="a volume twice"):
+        Record.from_json(json.dumps(plain))
+
+
+def test_nan_never_reaches_a_file() -> None:
+    """Whatever is written as JSON, NaN is refused rather than written."""
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"a": float("nan")})
 
 
 def test_undefined_is_null(tmp_path: Path) -> None:

@@ -55,6 +55,14 @@ def test_different_labels_differ() -> None:
     assert len({label_root(labels) for labels in (blobs(), *others)}) == 4
 
 
+def test_background_is_no_object() -> None:
+    """All background, one object everywhere, and the inverse of a mask are three different things."""
+    nothing, everything = np.zeros((2, 3, 4), np.uint8), np.ones((2, 3, 4), np.uint8)
+    half = nothing.copy()
+    half[0] = 1
+    assert len({label_root(labels) for labels in (nothing, everything, half, 1 - half)}) == 4
+
+
 def test_semantic_labels_are_a_mask() -> None:
     """For semantic labels 1, 255 and stray grey mean the same."""
     mask = (blobs() > 0).astype(np.uint8)

@@ -110,7 +110,8 @@ def test_ignored_voxels_do_not_count(tmp_path: Path) -> None:
 def test_same_numbers_as_the_arrays(tmp_path: Path) -> None:
     """The record holds what `score_labels` says of the arrays."""
     record = score(write_prediction(tmp_path / "p", {"a": blobs(1)}), [volume()])
-    direct = score_labels(labels_true=blobs(), labels_pred=blobs(1))
+    direct = score_labels(labels_true=blobs(), labels_pred=blobs(1), voxel_size_nm=(30.0, 8.0, 8.0))
+    assert set(record.scores) == set(direct)
     for key, value in record.scores.items():
         assert value == direct[key] or (value is None and not np.isfinite(direct[key])), key
 
@@ -188,6 +189,43 @@ def test_nothing_private_is_recorded(tmp_path: Path) -> None:
     assert str(Path.home()) + "/" not in text
 
 
+def test_surfaces_are_measured_in_nanometres(tmp_path: Path) -> None:
+    """One voxel of 8 nm to the right: within 10 nm, and 8 nm at most; the same beside each volume."""
+    path = write_prediction(tmp_path / "p", {"a": blobs(1), "b": blobs()})
+    record = score(path, [volume("a"), volume("b")])
+    assert record.per_volume["a"]["hd"] == record.scores["hd"] == 8.0
+    assert record.per_volume["b"]["hd"] == 0.0
+    assert record.scores["nsd_10nm"] == 1.0
+    assert 0 < (record.scores["surface_distance"] or 0) < (record.per_volume["a"]["surface_distance"] or 0)
+
+
+def test_surfaces_respect_ignored_voxels(tmp_path: Path) -> None:
+    """A false alarm inside the ignore mask is no surface."""
+    ignore = np.zeros(SHAPE, bool)
+    ignore[:, :, 20:] = True
+    prediction = blobs()
+    prediction[:, :, 21:] = 9
+    path = write_prediction(tmp_path / "p", {"a": prediction})
+    assert score(path, [volume(ignore=ignore)]).scores["hd"] == 0.0
+
+
+def test_distances_from_nothing_are_null(tmp_path: Path) -> None:
+    """Infinity is not JSON: an empty prediction has no distance."""
+    record = score(write_prediction(tmp_path / "p", {"a": blobs() * 0}), [volume()])
+    assert record.scores["hd95"] is None
+    assert record.scores["nsd_10nm"] == 0.0
+
+
+def test_surfaces_can_be_left_out(tmp_path: Path) -> None:
+    """Without surfaces the other scores are the same."""
+    path = write_prediction(tmp_path / "p", {"a": blobs(1)})
+    with_them, without = score(path, [volume()]), score(path, [volume()], surfaces=False)
+    assert "hd95" not in without.scores
+    assert without.scores.items() <= with_them.scores.items()
+    assert "hd95" in with_them.per_volume["a"]
+    assert "hd95" not in without.per_volume["a"]
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     """Long work says how far it is."""
     told: list[tuple[int, int, str]] = []
@@ -203,7 +241,8 @@ def test_scores_follow_from_the_table_alone(tmp_path: Path) -> None:
     bare = type(record).read(tmp_path / "fake@1.auto.0.json")
     tables = read_overlaps(bare, tmp_path)
     assert differences(bare, tables) == []
-    assert from_tables(tables).scores == bare.scores
+    fresh = from_tables(tables).scores
+    assert {key: bare.scores[key] for key in fresh} == fresh
     assert rescored(bare, tables) == bare
 
 
@@ -211,7 +250,8 @@ def test_every_edited_number_is_found(tmp_path: Path) -> None:
     """Whichever score or count is changed, it is named with both values."""
     record = score(write_prediction(tmp_path / "p", {"a": blobs(1)}), [volume()])
     tables = read_overlaps(record, tmp_path)
-    for key, value in record.scores.items():
+    for key in from_tables(tables).scores:
+        value = record.scores[key]
         edited = record.changed(scores={**record.scores, key: (value or 0.0) + 0.125})
         assert [one.field for one in differences(edited, tables)] == [f"scores.{key}"]
     more = record.changed(per_volume={"a": {**record.per_volume["a"], "iou": 0.99}})
