@@ -130,7 +130,7 @@ def test_memory_holds_few_planes() -> None:
         def add(self, *args: object, **options: object) -> None:
             nonlocal most
             super().add(*args, **options)  # type: ignore[arg-type]
-            most = max(most, len(self._sums) + len(self._spare))
+            most = max(most, len(self._sums))
 
     volume = _volume((40, 8, 8), "float32")
     origins = grid_origins(volume.shape, patch_shape=(4, 4, 4), stride=(2, 2, 2))

@@ -1,18 +1,27 @@
 """Planes of a volume under construction, kept until no further patch can touch them. No geometry here."""
 
-from typing import Any, Protocol
+import math
+import mmap
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mitobench.errors import BadInputError
 
+# Handing over to a thread costs about as much as adding one plane.
+_PLANES_PER_THREAD = 4
+
 Place = tuple[slice, slice]
 """Rows and columns of a plane."""
 
 
 class Planes(Protocol):
-    """Planes that are being filled.
+    """Planes that are being filled. Threads may add to different planes at the same time.
 
     Attributes:
         window_dtype: Of the weights that `add` wants.
@@ -64,7 +73,7 @@ class BlendPlanes:
         self.window_dtype: type[np.floating[Any]] = np.float64 if self._dtype.itemsize > 4 else np.float32
         self._sums: dict[int, NDArray[Any]] = {}
         self._weights: dict[int, NDArray[Any]] = {}
-        self._spare: list[NDArray[Any]] = []
+        self._spare: deque[NDArray[Any]] = deque(maxlen=1)
         self._scratch: dict[tuple[int, ...], tuple[NDArray[Any], ...]] = {}
 
     def add(self, z: int, place: Place, values: NDArray[Any], *, weight: NDArray[Any], scale: float) -> None:
@@ -106,19 +115,25 @@ class BlendPlanes:
 
     def _plane(self, planes: dict[int, NDArray[Any]], z: int) -> NDArray[Any]:
         if z not in planes:
-            plane = self._spare.pop() if self._spare else np.empty(self._shape, self.window_dtype)
-            plane.fill(0)
+            try:
+                plane = self._spare.pop()
+                plane.fill(0)
+            except IndexError:
+                # Memory of its own, so that a finished plane goes back to the system at once.
+                memory = mmap.mmap(-1, math.prod(self._shape) * np.dtype(self.window_dtype).itemsize)
+                plane = np.frombuffer(memory, self.window_dtype).reshape(self._shape)
             planes[z] = plane
         return planes[z]
 
     def _scratch_for(self, values: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        if values.shape not in self._scratch:
-            self._scratch[values.shape] = (
+        key = (threading.get_ident(), *values.shape)
+        if key not in self._scratch:
+            self._scratch[key] = (
                 np.empty(values.shape, self.window_dtype),
                 np.empty(values.shape, self.window_dtype),
                 np.empty(values.shape, values.dtype),
             )
-        return self._scratch[values.shape]
+        return self._scratch[key]
 
 
 class LabelPlanes:
@@ -168,3 +183,49 @@ class LabelPlanes:
                 raise _uncovered(z, missing)
             plane[missing] = fill
         return plane
+
+
+class PlaneAdder:
+    """Adds the planes of one patch after the other, by several threads when there are many.
+
+    Args:
+        planes: What to add to.
+        threads: How many; 0 and 1 work in the calling thread.
+    """
+
+    def __init__(self, planes: Planes, threads: int) -> None:
+        self.planes, self._threads = planes, threads
+        self._executor = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def add(
+        self, z: int, place: Place, values: NDArray[Any], *, weight: NDArray[Any], scales: Sequence[float]
+    ) -> None:
+        """Bring in a patch.
+
+        Args:
+            z: First plane of the volume that it touches.
+            place: Where in its planes.
+            values: (z, y, x).
+            weight: (y, x) window.
+            scales: Weight of each plane.
+        """
+        planes = list(enumerate(zip(values, scales, strict=True), z))
+        if self._executor is None or len(planes) < _PLANES_PER_THREAD * self._threads:
+            self._add(planes, place, weight)
+            return
+        shares = [planes[k :: self._threads] for k in range(self._threads)]
+        for _ in self._executor.map(lambda share: self._add(share, place, weight), shares):
+            pass
+
+    def _add(
+        self, planes: list[tuple[int, tuple[NDArray[Any], float]]], place: Place, weight: NDArray[Any]
+    ) -> None:
+        for z, (values, scale) in planes:
+            self.planes.add(z, place, values, weight=weight, scale=scale)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mitobench.errors import BadInputError, DtypeError, ShapeError
 from mitobench.patches.grid import as_index3
-from mitobench.patches.planes import BlendPlanes, LabelPlanes, Planes
+from mitobench.patches.planes import BlendPlanes, LabelPlanes, PlaneAdder, Planes
 from mitobench.patches.window import (
     WEIGHTS,
     AxisGrid,
@@ -35,6 +35,7 @@ def stitch_patches(
     dtype: DTypeLike | None = None,
     out: Any = None,
     fill: float | None = None,
+    threads: int = 2,
 ) -> NDArray[Any]:
     """The volume that patches were cut from, blended where they overlap.
 
@@ -54,6 +55,7 @@ def stitch_patches(
         dtype: Of the result; None takes that of the patches, or of `out`. Blends are rounded for integers.
         out: Something of that shape to write into, plane by plane: array, memory map, zarr array.
         fill: Value of voxels that no patch covers; None makes them an error.
+        threads: Threads that add the planes of a patch; the result does not depend on it.
 
     Returns:
         (z, y, x); `out` itself when given.
@@ -95,7 +97,8 @@ def stitch_patches(
         if labels
         else BlendPlanes(size[1:], out.dtype, normalised=grid is not None)
     )
-    _roll(placed, planes, out=out, size=size, grid=grid, margin=margin, weights=weights, fill=fill)
+    with PlaneAdder(planes, threads) as adder:
+        _roll(placed, adder, out=out, size=size, grid=grid, margin=margin, weights=weights, fill=fill)
     return _as_array(out)
 
 
@@ -174,7 +177,7 @@ def _same_shape(placed: _Placed, shape: Index3) -> _Placed:
 
 def _roll(
     placed: _Placed,
-    planes: Planes,
+    adder: PlaneAdder,
     *,
     out: Any,
     size: Index3,
@@ -184,7 +187,7 @@ def _roll(
     fill: float | None,
 ) -> None:
     """Add patch after patch; write out each plane once no later patch can reach it."""
-    done, windows = 0, WindowCache(planes.window_dtype)
+    done, planes, windows = 0, adder.planes, WindowCache(adder.planes.window_dtype)
     for origin, values in placed:
         if grid is None:
             pieces = [
@@ -206,8 +209,7 @@ def _roll(
         window = windows.get(along_y.weight, along_x.weight)
         kept = values[_source(pieces)]
         place = slice(along_y.start, along_y.stop), slice(along_x.start, along_x.stop)
-        for z, (plane, scale) in enumerate(zip(kept, along_z.weight.tolist(), strict=True), along_z.start):
-            planes.add(z, place, plane, weight=window, scale=scale)
+        adder.add(along_z.start, place, kept, weight=window, scales=along_z.weight.tolist())
     _write(planes, out, done, size[0], fill)
 
 
