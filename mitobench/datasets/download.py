@@ -278,4 +278,16 @@ def _check_whole(job: _Job) -> None:
 
 
 def _short(error: Exception) -> str:
-    return str(error).split("\n", 1)[0][:200] or type(error).__name__
+    """One line for people; the texts of requests are long and repeat the URL."""
+    text = str(error)
+    known = (
+        ("NameResolutionError", "the host was not found; is there a network?"),
+        ("ConnectTimeout", "the host did not answer in time"),
+        ("Read timed out", "the host fell silent"),
+        ("Connection refused", "the host refuses connections"),
+        ("CERTIFICATE_VERIFY_FAILED", "the host's certificate cannot be verified"),
+    )
+    for sign, words in known:
+        if sign in text:
+            return words
+    return text.split("\n", 1)[0][:200] or type(error).__name__
