@@ -6,10 +6,8 @@ import torch
 
 from mitobench.baselines.sam.prompts import (
     Prompts,
-    box_of,
     box_prompts,
     grid_points,
-    historic_patch_box,
     point_prompts,
 )
 from mitobench.errors import BadInputError, ShapeError
@@ -39,32 +37,6 @@ def test_scaling_keeps_the_middles_of_pixels() -> None:
     back = point_prompts(np.array([[0.5, 6.5]]), scale=0.5).points_xy
     assert back is not None
     assert back.flatten().tolist() == [3.0, 0.0]
-
-
-def test_box_of_holds_first_and_last_pixel() -> None:
-    """A 2 x 3 mask at (4, 5); none for an empty one."""
-    mask = np.zeros((10, 10), bool)
-    mask[4:6, 5:8] = True
-    assert box_of(mask) == (4.0, 5.0, 5.0, 7.0)
-    assert box_of(np.zeros((3, 3), bool)) is None
-
-
-def test_the_historic_box_is_fixed_by_seed_and_patch() -> None:
-    """Each side moves out by 0 to 19 pixels, never in, never over the edge; order of asking is of no matter."""
-    mask = np.zeros((64, 64), bool)
-    mask[30:34, 8:50] = True
-    boxes = [historic_patch_box(mask, seed=0, index=index) for index in range(200)]
-    assert boxes[7] == historic_patch_box(mask, seed=0, index=7)
-    assert boxes[7] != historic_patch_box(mask, seed=1, index=7)
-    edges = np.array(boxes)
-    assert (edges[:, :2] <= (30, 8)).all()
-    assert (edges[:, :2] >= (11, 0)).all()
-    assert (edges[:, 2:] >= (33, 49)).all()
-    assert (edges[:, 2:] <= (52, 63)).all()
-    assert edges[:, 0].min() == 11
-    assert edges[:, 0].max() == 30
-    assert edges[:, 3].max() == 63
-    assert historic_patch_box(np.zeros((4, 4), bool), seed=0, index=0) is None
 
 
 def test_grid_points_are_middles_of_cells() -> None:

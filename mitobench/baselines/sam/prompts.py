@@ -10,13 +10,7 @@ from torch import Tensor
 
 from mitobench.errors import BadInputError, ShapeError
 
-PointYX = tuple[float, float]
-"""A place in a slice, in pixels; (0, 0) is the middle of the first pixel."""
-BoxYX = tuple[float, float, float, float]
-"""First and last pixel that belong to a box: (y_first, x_first, y_last, x_last)."""
-
 FOREGROUND, BACKGROUND, NO_POINT = 1, 0, -1
-_HISTORIC_JITTER = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,44 +95,6 @@ def box_prompts(boxes_yx: NDArray[np.floating[Any]], *, scale: float = 1.0) -> P
             "last not before first."
         )
     return Prompts(boxes_xy=torch.from_numpy(_scaled(boxes, scale)[:, [1, 0, 3, 2]].copy())[None])
-
-
-def box_of(mask: NDArray[np.bool_]) -> BoxYX | None:
-    """The smallest box around everything in a slice or patch; None when it is empty.
-
-    Args:
-        mask: (y, x).
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return float(rows[0]), float(columns[0]), float(rows[-1]), float(columns[-1])
-
-
-def historic_patch_box(mask: NDArray[np.bool_], *, seed: int, index: int) -> BoxYX | None:
-    """One box around all mitochondria of a patch, each side moved out by 0 to 19 pixels, cut at the patch edge.
-
-    The recipe that this project started from. It tells the model where foreground is, so it is a diagnostic.
-
-    Args:
-        mask: (y, x), the truth.
-        seed: Of the run.
-        index: Of the patch; together they fix the jitter, whatever was asked before.
-
-    Returns:
-        The box, or None for an empty patch.
-    """
-    box = box_of(mask)
-    if box is None:
-        return None
-    out = np.random.default_rng([seed, index]).integers(0, _HISTORIC_JITTER, size=4)
-    height, width = mask.shape
-    return (
-        max(0.0, box[0] - out[0]),
-        max(0.0, box[1] - out[1]),
-        min(height - 1.0, box[2] + out[2]),
-        min(width - 1.0, box[3] + out[3]),
-    )
 
 
 def grid_points(size: tuple[int, int], *, per_side: int) -> NDArray[np.float32]:
