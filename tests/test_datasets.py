@@ -75,6 +75,8 @@ def test_files_are_pinned(key: str) -> None:
         assert file.members
         assert all(len(sha256) == 64 and int(sha256, 16) >= 0 for sha256 in file.members.values())
         assert not any(name.startswith("/") or ".." in name for name in file.members)
+    members = [name for file in card.files for name in file.members]
+    assert len(set(members)) == len(members), "a reader asks by path alone, so no path may be in two files"
 
 
 @pytest.mark.parametrize("key", KEYS)

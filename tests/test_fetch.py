@@ -158,7 +158,7 @@ def remove(folder: Path) -> None:
         child.unlink()
 
 
-@pytest.mark.parametrize("named", ["vnc", "all", "cdeep3m, vnc"])
+@pytest.mark.parametrize("named", ["vnc", "all", "cdeep3m,vnc", "cdeep3m vnc "])
 def test_the_environment_can_agree(
     fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:

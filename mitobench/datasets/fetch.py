@@ -1,6 +1,7 @@
 """From published files to a complete store: decide where each file comes from, then act, under one lock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,8 +17,6 @@ from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError
 from mitobench.segmenter import Progress, no_progress
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
     from mitobench.datasets.download import Patience
 
 
@@ -127,13 +126,7 @@ def ensure_store(
     index = read_index(folder, dataset)
     if index is not None:
         return folder, index
-    try:
-        lock = _lock(dataset.card, top)
-    except OSError as error:
-        raise FetchError(
-            f"{top} cannot be written to ({error}). Set MITOBENCH_DATA to a folder that can."
-        ) from error
-    with lock:
+    with _locked(dataset.card, top, progress):
         index = read_index(folder, dataset)  # another process may have done it while this one waited
         if index is None:
             places = _bring_files(dataset.card, top, given, agree, allow_download, patience, progress)
@@ -142,12 +135,27 @@ def ensure_store(
     return folder, index
 
 
-def _lock(card: DatasetCard, root: Path) -> "FileLock":
-    from filelock import FileLock
+@contextmanager
+def _locked(card: DatasetCard, root: Path, progress: Progress) -> Iterator[None]:
+    """Keep other processes from this dataset; say so when one has to be waited for."""
+    from filelock import FileLock, Timeout
 
-    locks = root / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{card.store_name}.lock")
+    lock = FileLock(root / "locks" / f"{card.store_name}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress(0, 1, f"waiting for another process that fetches {card.key}")
+            lock.acquire()
+    except OSError as error:
+        raise FetchError(
+            f"{root} cannot be written to ({error}). Set MITOBENCH_DATA to a folder that can."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _bring_files(

@@ -17,7 +17,7 @@ def has_agreed(card: DatasetCard, root: Path) -> bool:
     """Whether a download of this dataset needs no further question."""
     if not card.licence.non_commercial:
         return True
-    named = {part.strip() for part in os.environ.get(VARIABLE, "").split(",")}
+    named = set(os.environ.get(VARIABLE, "").replace(",", " ").split())
     return bool(named & {card.key, "all"}) or _load(root).get(card.key, {}).get("licence") == card.licence.id
 
 
