@@ -136,9 +136,11 @@ def test_a_damaged_note_means_starting_over(host: Host, file: RemoteFile, target
     target.parent.mkdir()
     (target.parent / "file.zip.part").write_bytes(b"junk" * 1000)
     (target.parent / "file.zip.part.json").write_text(damage)
+    (target.parent / ".file.zip.part.4242.tmp").write_text("half a note")
     download(file, target, patience=ONCE)
     assert target.read_bytes() == host.content
     assert "range" not in host.seen[0]
+    assert names(target) == ["file.zip"]
 
 
 def test_a_file_that_changed_is_started_over(host: Host, file: RemoteFile, target: Path) -> None:

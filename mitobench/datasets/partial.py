@@ -59,12 +59,18 @@ class Partial:
     def drop(self) -> None:
         """Remove both files."""
         self.path.unlink(missing_ok=True)
-        self._note_path.unlink(missing_ok=True)
+        self._drop_notes()
 
     def finish(self) -> None:
         """Give the whole file its name."""
         self.path.replace(self.target)
+        self._drop_notes()
+
+    def _drop_notes(self) -> None:
+        """The note, and what runs killed while writing it left."""
         self._note_path.unlink(missing_ok=True)
+        for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     @property
     def _note_path(self) -> Path:
