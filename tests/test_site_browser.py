@@ -230,7 +230,11 @@ CONTRAST = """
   for (const element of document.querySelectorAll(".mb-board *, .mb-scroll *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
     if (!own || !element.checkVisibility({ checkVisibilityCSS: true }) || element.closest("svg, select")) continue;
-    const [one, other] = [lightness(rgb(getComputedStyle(element).color).slice(0, 3)), lightness(ground(element))];
+    let opacity = 1;
+    for (let at = element; at; at = at.parentElement) opacity *= Number(getComputedStyle(at).opacity);
+    const behind = ground(element);
+    const ink = rgb(getComputedStyle(element).color).map((part, band) => opacity * part + (1 - opacity) * behind[band]);
+    const [one, other] = [lightness(ink.slice(0, 3)), lightness(behind)];
     const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
     if (ratio < 4.5) weak.add(`${element.tagName}.${element.className} ${ratio.toFixed(2)}`);
   }

@@ -74,9 +74,13 @@ def _safe_heading(words: str) -> str:
 def _one_seed(entry: EntryFacts, stem: str, metric_cards: Mapping[str, MetricCard]) -> list[str]:
     record = entry.records[stem]
     name = f"seed {record['seed']}"
+    where = f"{record['dataset']}, {record['track']}, {name}"
     return [
         _curve(entry.curves.get(stem), name),
-        _details(f"Every score and count, {name}", _counts(record) + _all_scores(record, metric_cards)),
+        _details(
+            f"Every score and count, {name}",
+            _counts(record, where) + _all_scores(record, metric_cards, where),
+        ),
         _details(f"Provenance, {name}", _provenance(record)),
     ]
 
@@ -108,7 +112,7 @@ def _curve(curve: Json | None, name: str) -> str:
     return f'<div class="mb-plots">{shown}</div>' if shown else ""
 
 
-def _counts(record: Json) -> str:
+def _counts(record: Json, where: str) -> str:
     counts = record.get("counts", {})
     voxels = counts.get("voxels", {})
     lines = [["voxels", *(f"{voxels.get(part, 0):,}" for part in ("tp", "fp", "fn", "tn"))]]
@@ -116,10 +120,12 @@ def _counts(record: Json) -> str:
         [f"objects at IoU {item['threshold']:.2f}", *(f"{item[part]:,}" for part in ("tp", "fp", "fn")), ""]
         for item in counts.get("objects", ())
     ]
-    return html.table(["", "Hit", "False alarm", "Miss", "True background"], lines, caption="Counts")
+    return html.table(
+        ["", "Hit", "False alarm", "Miss", "True background"], lines, caption=f"Counts of {where}"
+    )
 
 
-def _all_scores(record: Json, metric_cards: Mapping[str, MetricCard]) -> str:
+def _all_scores(record: Json, metric_cards: Mapping[str, MetricCard], where: str) -> str:
     scores, per_volume = record.get("scores", {}), record.get("per_volume", {})
     volumes = sorted(per_volume)
     order = {key: place for place, key in enumerate(metric_cards)}
@@ -136,7 +142,7 @@ def _all_scores(record: Json, metric_cards: Mapping[str, MetricCard]) -> str:
             ]
         )
     head = ["Metric", "All", "95 % interval", *map(text, volumes)]
-    return html.table(head, lines, caption="Every score")
+    return html.table(head, lines, caption=f"Every score of {where}")
 
 
 def _bounds(interval: Json) -> Bounds:
