@@ -82,6 +82,12 @@ def test_padding_is_numpy_reflection(
         assert np.array_equal(piece, padded[z : z + patch[0], y : y + patch[1], x : x + patch[2]])
 
 
+def test_reflection_before_the_first_voxel() -> None:
+    """A patch that starts outside mirrors the other way: 2 1 | 0 1."""
+    volume = np.arange(4, dtype=np.uint8).reshape(1, 1, 4)
+    assert cut_patches(volume, [(0, 0, -2)], patch_shape=(1, 4)).tolist() == [[[2, 1, 0, 1]]]
+
+
 def test_cut_fills_a_given_buffer() -> None:
     """The buffer is the result, and a wrong one is refused."""
     volume = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4)
@@ -127,6 +133,7 @@ def test_wrong_arrays_are_refused() -> None:
 def test_patch_shape_from_nanometres() -> None:
     """One micrometre of VNC is 20 sections of 50 nm and 217 pixels of 4.6 nm; one voxel is the least."""
     assert patch_shape_from_nm((1000, 1000, 1000), voxel_size_nm=(50, 4.6, 4.6)) == (20, 217, 217)
+    assert patch_shape_from_nm((90, 10, 10), voxel_size_nm=(50, 4, 6)) == (2, 2, 2)
     assert patch_shape_from_nm((1, 10, 10), voxel_size_nm=(50, 10, 10)) == (1, 1, 1)
     with pytest.raises(BadInputError, match="extent_nm"):
         patch_shape_from_nm((0, 10, 10), voxel_size_nm=(50, 10, 10))

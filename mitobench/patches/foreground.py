@@ -88,17 +88,17 @@ def _box_sums(labels: Labels, origins: Origins, patch: Index3, *, count: bool) -
 def _cell_sums(labels: Labels, edges: Sequence[NDArray[np.int64]], *, count: bool) -> NDArray[np.int64]:
     """Non-zero voxels between successive edges, or with count=False only whether there are any."""
     along_z, along_y, along_x = edges
-    shape = labels.shape[0], len(along_y) - 1, labels.shape[2]
-    rows: NDArray[Any] = np.empty(shape, np.int32 if count else np.bool_)
-    step = max(1, _SLAB_BYTES // max(1, labels.dtype.itemsize * labels.shape[1] * labels.shape[2]))
-    for z in range(0, labels.shape[0], step):
+    depth, height, width = labels.shape
+    planes = np.empty((depth, len(along_y) - 1, len(along_x) - 1), np.int64)
+    step = max(1, _SLAB_BYTES // max(1, labels.dtype.itemsize * height * width))
+    for z in range(0, depth, step):
         slab: NDArray[Any] = np.asarray(labels[z : z + step])
         if count:
             slab = (slab != 0).view(np.uint8)
         for k, (a, b) in enumerate(zip(along_y[:-1].tolist(), along_y[1:].tolist(), strict=True)):
-            rows[z : z + step, k] = _row_counts(slab[:, a:b]) if count else _row_any(slab[:, a:b])
-    cells = np.add.reduceat(rows, along_x[:-1], axis=2, dtype=np.int64)
-    summed: NDArray[np.int64] = np.add.reduceat(cells, along_z[:-1], axis=0)
+            row = _row_counts(slab[:, a:b]) if count else _row_any(slab[:, a:b])
+            np.add.reduceat(row, along_x[:-1], axis=1, dtype=np.int64, out=planes[z : z + step, k])
+    summed: NDArray[np.int64] = np.add.reduceat(planes, along_z[:-1], axis=0)
     return summed
 
 
