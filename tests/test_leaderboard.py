@@ -282,6 +282,8 @@ def test_objects_that_are_not_those_of_the_table(board: Path) -> None:
         (lambda entry: shutil.rmtree(entry / "tables"), "is not beside"),
         (lambda entry: (entry / "run.py").write_text("x"), "belongs to no part"),
         (lambda entry: (entry / "extra").mkdir(), "belongs to no part"),
+        (lambda entry: (entry / "tables" / "fake@1.auto.9.csv").write_text("x"), "belongs to no record"),
+        (lambda entry: (entry / "gallery" / "fake@1.auto.9").mkdir(parents=True), "belongs to no record"),
         (lambda entry: (entry / "tables" / "x.csv").symlink_to("/etc/hostname"), "is a link"),
         (lambda entry: (entry / "model.toml").write_text("x" * 70_000), "is larger than"),
     ],

@@ -22,7 +22,7 @@ from mitobench.metrics import METRICS, OverlapTable
 
 FOLDERS = frozenset({"tables", "gallery", "curves"})
 """Folders an entry may hold."""
-MAX_BYTES = {".json": 1 << 20, ".toml": 1 << 16, ".csv": 1 << 25}
+MAX_BYTES = {".json": 1 << 20, ".toml": 1 << 16, ".csv": 1 << 25, ".png": 1 << 22}
 """Largest files of an entry, by ending."""
 
 
@@ -87,6 +87,13 @@ def _check_files(entry: Path) -> Iterator[Problem]:
             yield Problem(file=file, field="", message="is a link; copy the file instead")
         elif path.is_file() and limit is not None and path.stat().st_size > limit:
             yield Problem(file=file, field="", message=f"is larger than {limit} bytes; is it the right file?")
+    stems = {path.stem for path in record_files(entry)}
+    for path in sorted(entry.glob("*/*")):
+        # tables/<stem>.csv, tables/<stem>.objects.csv, curves/<stem>.json, gallery/<stem>/
+        stem = path.name if path.is_dir() else path.name.removesuffix(path.suffix).removesuffix(".objects")
+        if path.parent.name in FOLDERS and stem not in stems:
+            file = path.relative_to(entry.parent).as_posix()
+            yield Problem(file=file, field="", message="belongs to no record; remove it")
     for path in sorted(entry.iterdir()):
         known = path.name in FOLDERS if path.is_dir() else path.name == MODEL or path.suffix == ".json"
         if not known:
