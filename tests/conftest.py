@@ -5,8 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from mitobench.volume import Volume
+
+# A slow example on a busy machine is no bug.
+settings.register_profile("mitobench", deadline=None)
+settings.load_profile("mitobench")
 
 pytest_plugins = ["site_fixtures"]
 REPOSITORY = Path(__file__).resolve().parent.parent

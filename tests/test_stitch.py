@@ -188,6 +188,24 @@ def test_uncovered_voxels_are_an_error_or_filled(loose: bool) -> None:
     assert not filled[..., 4].any()
 
 
+def test_a_repeated_origin_is_no_grid() -> None:
+    """Four origins with two rows and two columns, but one corner twice and one never: found out, not trusted."""
+    origins = [(0, 0, 0), (0, 0, 0), (0, 2, 0), (0, 2, 2)]
+    with pytest.raises(BadInputError, match=r"4 voxels of plane z=0 .* \(0, 0, 2\)"):
+        stitch_patches(np.ones((4, 2, 2)), origins, (1, 4, 4))
+
+
+def test_threads_change_nothing() -> None:
+    """Deep patches are added by several threads, each with scratch memory of its own."""
+    volume = _volume((24, 150, 150), "float32")
+    origins = grid_origins(volume.shape, patch_shape=(16, 100, 100), stride=(8, 50, 50))
+    pieces = cut_patches(volume, origins, patch_shape=(16, 100, 100))
+    alone = stitch_patches(pieces, origins, volume.shape, weights="hann", threads=1)
+    assert np.array_equal(alone, stitch_patches(pieces, origins, volume.shape, weights="hann", threads=3))
+    ids = stitch_patches(pieces.astype(int), origins, volume.shape, threads=3)
+    assert np.array_equal(ids, volume.astype(int))
+
+
 def test_planes_without_any_patch_are_uncovered_too() -> None:
     """Labels and values alike: a missing slice is named, or filled."""
     for dtype in (np.int32, np.float32):
