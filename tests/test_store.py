@@ -34,6 +34,7 @@ from mitobench.datasets import fetch, registry, verify
 fake = vnc.build(Path({folder!r}))
 
 def slow(card, files):
+    print("converting", flush=True)
     for raw in fake.dataset.read(card, files):
         def waiting(slabs):
             for slab in slabs():
@@ -127,7 +128,9 @@ def test_a_killed_conversion_is_repaired_by_the_next(tmp_path: Path, data_root: 
 def test_two_processes_at_once_do_not_meet(tmp_path: Path, data_root: Path) -> None:
     """Both end with the same verified store; the work is done once."""
     both = [run(tmp_path, data_root, name=name, pause=0.01) for name in ("one", "two")]
-    assert ["verified" in finish(process) for process in both] == [True, True]
+    out = [finish(process) for process in both]
+    assert ["verified" in text for text in out] == [True, True]
+    assert sorted("converting" in text for text in out) == [False, True]
 
 
 @pytest.mark.parametrize("name", ["stack1.image.npy", "stack1.labels.npy", "stack2.image.npy"])
@@ -176,7 +179,7 @@ def test_verify_without_a_store_says_so(fake: Fake, store: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "missing", "no index", "broken index", "other hash"])
 def test_a_store_that_is_visibly_incomplete_is_made_again(store: Path, fake: Fake, damage: str) -> None:
     """load_split looks at lengths and the index each time, and repairs without being told."""
-    path = store / "stack1.image.npy"
+    path, good = store / "stack1.image.npy", (store / "store.json").read_text()
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-1])
     elif damage == "missing":
@@ -190,6 +193,7 @@ def test_a_store_that_is_visibly_incomplete_is_made_again(store: Path, fake: Fak
         index["volumes"]["stack1"]["image"]["array_sha256"] = "0" * 64
         (store / "store.json").write_text(json.dumps(index))
     np.testing.assert_array_equal(load_split("vnc", "test")[0].image, fake.truth["stack1"][0][16:20])
+    assert (store / "store.json").read_text() == good
     verify("vnc")
 
 
