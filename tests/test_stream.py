@@ -87,3 +87,16 @@ def test_an_object_across_slabs_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     labels[:, 5, 5] = 1
     found = count_volume(volume(labels=labels, kind="semantic"), labels, kind="semantic")
     assert [(row.side, row.voxels) for row in found.objects] == [("true", 9), ("pred", 9)]
+
+
+@pytest.mark.parametrize(("axis", "end"), [(axis, end) for axis in range(3) for end in (0, 1)])
+def test_each_face_is_a_border(axis: int, end: int) -> None:
+    """A bar that reaches one face touches the border; one voxel short of it, it does not."""
+    for short in (0, 1):
+        labels = np.zeros(SHAPE, np.uint16)
+        box = [slice(4, 7), slice(4, 7), slice(4, 7)]
+        size = SHAPE[axis]
+        box[axis] = slice(short, 4) if end == 0 else slice(size - 4, size - short)
+        labels[tuple(box)] = 1
+        row = count_volume(volume(labels=labels), labels, kind="instance").objects[0]
+        assert row.touches_border == (short == 0)
