@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mitobench.errors import BadInputError, MissingExtraError, ShapeError
@@ -184,7 +184,9 @@ def test_memory_is_reused_only_when_nobody_looks() -> None:
     assert (piece == 7).all()
     del piece
     gc.collect()
-    assert pool.take((2, 16), np.uint8).ctypes.data == address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "empty", None)
+        assert pool.take((2, 16), np.uint8).ctypes.data == address
     assert pool.take((0, 3), np.uint8).shape == (0, 3)
 
 
@@ -206,6 +208,7 @@ def test_an_epoch_depends_on_seed_and_epoch_alone() -> None:
     assert list(chain.from_iterable(in_order)) == patches.origins.tolist()
 
 
+@example(world_size=5, batch_size=5, epoch=0)  # 48 patches: ranks of ten and of nine
 @given(world_size=st.integers(1, 5), batch_size=st.integers(1, 9), epoch=st.integers(0, 2))
 @settings(max_examples=25)
 def test_ranks_cover_the_dataset_without_overlap(world_size: int, batch_size: int, epoch: int) -> None:
