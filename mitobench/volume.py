@@ -70,9 +70,8 @@ class Volume:
                     f"Volume {self.name!r}: the image has shape {self.image.shape} but the {what} "
                     f"{array.shape}. They must be equal."
                 )
-        if len(self.voxel_size_nm) != 3 or not all(
-            np.isfinite(step) and step > 0 for step in self.voxel_size_nm
-        ):
+        steps = np.asarray(self.voxel_size_nm, dtype=np.float64)
+        if steps.shape != (3,) or not (np.isfinite(steps) & (steps > 0)).all():
             raise BadInputError(
                 f"Volume {self.name!r}: voxel_size_nm is {self.voxel_size_nm}; "
                 "expected three positive numbers (z, y, x) in nanometres."
