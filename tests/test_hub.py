@@ -43,7 +43,7 @@ CARD = DatasetCard(
 )
 
 
-def _split(*, labelled: bool = True, name: str = "train", version: int = 1) -> Split:
+def _split(*, labelled: bool = True, name: str = "train", version: int = 1, sha256: str = "0" * 64) -> Split:
     rng = np.random.default_rng(version)
     volumes = []
     for volume_name in ("a", "b"):
@@ -67,7 +67,7 @@ def _split(*, labelled: bool = True, name: str = "train", version: int = 1) -> S
             "label_version": "1",
             "why": "test",
             "guard_gap": (0, 0, 0),
-            "volumes": {"a": {"shape": SHAPE, "image_sha256": "0" * 64, "labels_sha256": "0" * 64}},
+            "volumes": {"a": {"shape": SHAPE, "image_sha256": sha256, "labels_sha256": "0" * 64}},
             "splits": {name: (box,)},
             "gallery": {"rule": "none", "slices": {}},
         }
@@ -217,10 +217,11 @@ def test_the_file_is_written_once_per_version_and_options(tmp_path: Path) -> Non
     hub.to_hf(_split(), **options)
     assert len(told) == 1
     hub.to_hf(_split(version=2), **options)
+    hub.to_hf(_split(sha256="1" * 64), **options)
     hub.to_hf(_split(), **{**options, "encoding": "bytes"})
-    assert len(told) == 3
+    assert len(told) == 4
     names = sorted(path.name for path in (tmp_path / "c").iterdir())
-    assert [name.split(".")[0] for name in names] == ["toy@1", "toy@1", "toy@2"]
+    assert [name.split(".")[0] for name in names] == ["toy@1", "toy@1", "toy@1", "toy@2"]
     assert all(name.endswith(".arrow") for name in names)
 
 

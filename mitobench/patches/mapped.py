@@ -43,7 +43,7 @@ def portable(array: NDArray[Any]) -> NDArray[Any] | MappedArray:
     root: Any = array
     while isinstance(root, np.ndarray) and not isinstance(root.base, mmap.mmap):
         root = root.base
-    if not isinstance(root, np.memmap) or root.filename is None or min(array.strides) < 0:
+    if not isinstance(root, np.memmap) or root.filename is None:
         return array
     return MappedArray(
         path=Path(root.filename).resolve(),
