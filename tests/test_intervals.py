@@ -61,7 +61,10 @@ def _noise_record(folder: Path, seed: int, *, ignored: bool = False) -> tuple[Re
         truth = _boxes(rng)
         moved = np.roll(truth, 1, axis=2)
         moved[rng.random(moved.shape) < 0.02] = 77
-        ignore = rng.random(truth.shape) < 0.3 if ignored else None
+        blocks = np.kron(
+            rng.random((4, 20, 20)) < 0.45, np.ones((2, 2, 2), bool)
+        )  # some objects mostly in them
+        ignore = blocks if ignored else None
         volumes.append(
             Volume(
                 name=name,
