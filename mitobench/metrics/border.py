@@ -4,12 +4,15 @@ Ignored voxels are neither foreground nor background: they hold no border and ma
 slabs, and only the places found are kept, four bytes each.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.metrics import engine
 from mitobench.volume import Index3, Labels, Mask
 
 Faces = Literal["closed", "open"]
@@ -74,17 +77,17 @@ def surface_places(
     depth, height, width = volume.shape
     step = max(1, SLAB // max(1, height * width))
     around = (0 if flat else 1, 1, 1)
+    plain = void is None and faces == "closed"
+    find_borders, find_cells = _finders(volume.size, plain=plain, flat=flat)
     found: list[_Found] = []
     found_cells: list[_Found] = []
     for z0 in range(0, depth, step):
         z1 = min(z0 + step, depth)
         inside, outside = known_sides(volume, void, z0, z1, faces=faces, around=around)
-        found.append(_borders(inside, outside, flat=flat))
+        found.append(find_borders(inside, outside))
         if cells:
             last = slice(None) if flat or z1 == depth else slice(-1)
-            found_cells.append(
-                _cells(inside[last], outside[last], flat=flat, whole=void is None and faces == "closed")
-            )
+            found_cells.append(find_cells(inside[last], outside[last]))
     cell_grid = (depth if flat else depth + 1, height + 1, width + 1)
     return _joined(found, (depth, height, width)), _joined(found_cells, cell_grid)
 
@@ -119,6 +122,19 @@ def known_sides(
         inside[core] &= known
         outside[core] &= known
     return inside, outside
+
+
+_Finder = Callable[[Mask, Mask], _Found]
+"""Foreground and background of a slab with context -> places found."""
+
+
+def _finders(voxels: int, *, plain: bool, flat: bool) -> tuple[_Finder, _Finder]:
+    """How border voxels and cells are looked for; `plain` when what is not foreground is background."""
+    if plain and not flat and engine.use_numba(8 * voxels):
+        from mitobench.metrics.compiled.surface import find_borders, find_cells
+
+        return (lambda inside, _: find_borders(inside)), (lambda inside, _: find_cells(inside))
+    return functools.partial(_borders, flat=flat), functools.partial(_cells, flat=flat, whole=plain)
 
 
 def _borders(inside: Mask, outside: Mask, *, flat: bool) -> _Found:

@@ -7,10 +7,12 @@ units of the voxel size's last decimal, so that equal distances are equal.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.metrics import engine
 from mitobench.metrics.border import Places
 from mitobench.volume import VoxelSize
 
@@ -18,6 +20,8 @@ OFFSETS = 512
 """How many offsets are tried before the k-d tree is asked."""
 PATIENCE = 64
 """Offsets after which those left are given to the tree, unless a tenth was settled meanwhile."""
+BLOCK = 12
+"""Edge of the blocks in which compiled code looks for far targets, in voxels along x."""
 WINDOW = 1 << 23
 """Cells of the window in which offsets are tried."""
 
@@ -96,27 +100,43 @@ def distance_amounts(
         of places at each.
     """
     if not len(targets):
-        return np.array([np.inf]), np.array([float(amount[places.code].sum())])
-    near = np.zeros(ruler.squares.size)
-    far: list[NDArray[np.intp]] = []
+        squares = np.full(len(places), np.inf)
+        return _summed(squares, places.code, np.ones(len(places), np.int64), amount)
+    near = np.zeros(ruler.squares.size * amount.size, np.int64)
+    far: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
     reach = np.abs(ruler.offsets).max(axis=0)
     plane = int((places.shape[1] + 2 * reach[1]) * (places.shape[2] + 2 * reach[2]))
     depth = max(1, WINDOW // plane)
     for z0 in range(0, places.shape[0], depth):
         which = places.between(z0, z0 + depth)
-        if which.start == which.stop:
-            continue
-        found = _probe(places, which, targets, ruler, z0=z0, z1=min(z0 + depth, places.shape[0]))
-        hit = found >= 0
-        weights = amount[places.code[which]]
-        near += np.bincount(found[hit], weights=weights[hit], minlength=near.size)
-        far.append(np.flatnonzero(~hit) + which.start)
-    rest = np.concatenate(far) if far else np.zeros(0, np.intp)
-    squares = np.concatenate([ruler.squares, _by_tree(places.index(rest), targets, ruler)])
-    weights = np.concatenate([near, amount[places.code[rest]]])
-    used = weights > 0
-    known, index = np.unique(squares[used], return_inverse=True)
-    amounts = np.bincount(index, weights=weights[used], minlength=known.size)
+        if which.start < which.stop:
+            found = _probe(places, which, targets, ruler, z0=z0, z1=min(z0 + depth, places.shape[0]))
+            hit = found >= 0
+            near += np.bincount(found[hit] * amount.size + places.code[which][hit], minlength=near.size)
+            far.append(np.flatnonzero(~hit) + which.start)
+    rest = np.concatenate(far)
+    kinds = np.flatnonzero(near)
+    return _summed(
+        np.concatenate([ruler.squares[kinds // amount.size], _far(places.index(rest), targets, ruler)]),
+        np.concatenate([kinds % amount.size, places.code[rest]]),
+        np.concatenate([near[kinds], np.ones(rest.size, np.int64)]),
+        amount,
+    )
+
+
+def _summed(
+    squares: NDArray[np.float64],
+    codes: NDArray[np.integer[Any]],
+    counts: NDArray[np.int64],
+    amount: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Amount at each distance; places are counted as integers first, so that no order of work changes a sum."""
+    known, index = np.unique(squares, return_inverse=True)
+    kinds, which = np.unique(index * amount.size + codes, return_inverse=True)
+    total = np.zeros(kinds.size, np.int64)
+    np.add.at(total, which, counts)
+    weights = total * amount[kinds % amount.size]
+    amounts = np.bincount(kinds // amount.size, weights=weights, minlength=known.size)
     return known, amounts.astype(np.float64)
 
 
@@ -132,10 +152,15 @@ def _probe(
     near = targets.between(z0 - int(reach[0]), z1 + int(reach[0]))
     window[(targets.index(near) + shift) @ strides] = True
     here = (places.index(which) + shift) @ strides
+    jumps = ruler.offsets @ strides
+    if engine.use_numba(8 * window.size):
+        from mitobench.metrics.compiled.surface import probe
+
+        return probe(window, here, jumps)
     found = np.full(here.size, -1)
     left = np.arange(here.size)
     before = left.size
-    for k, jump in enumerate((ruler.offsets @ strides).tolist()):
+    for k, jump in enumerate(jumps.tolist()):
         hit = window[here + jump]
         found[left[hit]] = k
         left, here = left[~hit], here[~hit]
@@ -146,10 +171,20 @@ def _probe(
     return found
 
 
-def _by_tree(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
-    """Nearest targets by k-d tree; the distance itself is taken from the whole-numbered offset."""
+def _far(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
+    """Squared distance to the nearest target, however far it is."""
     if not index.size:
         return np.zeros(0)
+    if engine.use_numba(8 * math.prod(targets.shape)):
+        from mitobench.metrics.compiled.surface import nearest_squares
+
+        edge = np.maximum(np.round(BLOCK * ruler.step[2] / ruler.step), 1).astype(np.int64)
+        return nearest_squares(index, targets.index(), ruler.step, edge)
+    return _by_tree(index, targets, ruler)
+
+
+def _by_tree(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
+    """Nearest targets by k-d tree; the distance itself is taken from the whole-numbered offset."""
     from scipy.spatial import cKDTree
 
     goal = targets.index()

@@ -30,19 +30,25 @@ def pair_runs(labels_true: Labels | Mask, labels_pred: Labels | Mask, ignore: Ma
     Yields:
         Runs of one piece. A run never spans two pieces; the lengths of all runs sum to the size.
     """
+    for true, pred, void in flat_pieces(labels_true, labels_pred, ignore):
+        changed = true[1:] != true[:-1]
+        changed |= pred[1:] != pred[:-1]
+        if void is not None:
+            changed |= void[1:] != void[:-1]
+        first = np.concatenate(([0], np.flatnonzero(changed) + 1))
+        lengths = np.diff(first, append=true.size).astype(np.int64)
+        yield true[first], pred[first], lengths, None if void is None else void[first]
+
+
+def flat_pieces(
+    labels_true: Labels | Mask, labels_pred: Labels | Mask, ignore: Mask | None
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], Mask | None]]:
+    """Yield flat cache-sized pieces of the arrays."""
     arrays = [_as_integers(labels_true), _as_integers(labels_pred)]
-    if ignore is not None:
-        arrays.append(ignore)
-    for flat in flat_blocks(arrays):
+    for flat in flat_blocks(arrays if ignore is None else [*arrays, ignore]):
         for start in range(0, flat[0].size, PIECE):
             piece = [array[start : start + PIECE] for array in flat]
-            changed = piece[0][1:] != piece[0][:-1]
-            for array in piece[1:]:
-                changed |= array[1:] != array[:-1]
-            first = np.concatenate(([0], np.flatnonzero(changed) + 1))
-            lengths = np.diff(first, append=piece[0].size).astype(np.int64)
-            void = None if ignore is None else piece[2][first]
-            yield piece[0][first], piece[1][first], lengths, void
+            yield piece[0], piece[1], None if ignore is None else piece[2]
 
 
 def flat_blocks(arrays: Sequence[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
@@ -60,6 +66,29 @@ def flat_blocks(arrays: Sequence[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
         return
     for box in boxes(turned[0].shape, BLOCK):
         yield [np.ascontiguousarray(array[box]).reshape(-1) for array in turned]
+
+
+def aligned_parts(arrays: Sequence[NDArray[Any]], *, workers: int) -> Iterator[list[NDArray[Any]]]:
+    """Yield flat parts for compiled kernels: contiguous, and starting at a multiple of eight bytes.
+
+    Args:
+        arrays: Of one shape; bool counts as uint8.
+        workers: How many threads share the parts.
+    """
+    plain = [_as_integers(array) for array in arrays]
+    for flat in flat_blocks(plain):
+        size = flat[0].size
+        ready = all(array.ctypes.data % 8 == 0 for array in flat)
+        step = max(1 << 22, -(-size // (4 * workers))) if ready else 1 << 18
+        step += -step % 64
+        for start in range(0, size, step):
+            parts = [array[start : start + step] for array in flat]
+            yield parts if ready else [_shifted(part) for part in parts]
+
+
+def _shifted(part: NDArray[Any]) -> NDArray[Any]:
+    """The part itself, or a copy that starts at a multiple of eight bytes."""
+    return part if part.ctypes.data % 8 == 0 else part.copy()
 
 
 def boxes(shape: Sequence[int], edge: int) -> Iterator[tuple[slice, ...]]:
