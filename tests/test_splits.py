@@ -145,6 +145,20 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, old: str, new: str, says: 
         load(tmp_path, GOOD.replace(old, new, 1))
 
 
+def test_an_axis_without_a_gap_keeps_nothing_apart(tmp_path: Path) -> None:
+    """Boxes side by side in y do not count as separated when only z has a gap."""
+    beside = GOOD.replace("stop = [4, 8, 8]", "stop = [10, 3, 8]").replace(
+        "start = [5, 0, 0]", "start = [0, 5, 0]"
+    )
+    with pytest.raises(FormatError, match=r"not .* voxels apart"):
+        load(tmp_path, beside)
+    assert load(tmp_path, beside.replace("guard_gap = [1, 0, 0]", "guard_gap = [0, 2, 0]")).guard_gap == (
+        0,
+        2,
+        0,
+    )
+
+
 def test_two_boxes_of_one_volume_need_names(tmp_path: Path) -> None:
     """Volumes of a split are told apart by name."""
     second = '[[splits.test]]\nvolume = "a"\nstart = [5, 0, 0]\nstop = [6, 8, 8]\n[gallery]'

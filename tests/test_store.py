@@ -44,7 +44,7 @@ def slow(card, files):
         yield replace(raw, image=lambda raw=raw: waiting(raw.image), labels=labels)
 
 registry.DATASETS = {{"vnc": replace(fake.dataset, read=slow)}}
-print("ready", flush=True)
+Path({ready!r}).touch()
 fetch("vnc", root={root!r}, archives=fake.archives)
 verify("vnc", root={root!r})
 print("verified", flush=True)
@@ -68,7 +68,10 @@ def store(fake: Fake) -> Path:
 
 def run(tmp_path: Path, root: Path, *, name: str, pause: float = 0.0) -> subprocess.Popen[str]:
     """A fetching process that has got as far as starting the fetch."""
-    code = FETCH.format(tests=str(TESTS), folder=str(tmp_path / name), root=str(root), pause=pause)
+    ready = tmp_path / f"{name}.ready"  # a line on stdout could take the lines after it along when it is read
+    code = FETCH.format(
+        tests=str(TESTS), folder=str(tmp_path / name), root=str(root), pause=pause, ready=str(ready)
+    )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MITOBENCH")}
     environment["PYTHONPATH"] = str(TESTS.parent)
     process = subprocess.Popen(
@@ -78,14 +81,15 @@ def run(tmp_path: Path, root: Path, *, name: str, pause: float = 0.0) -> subproc
         text=True,
         env=environment,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    while not ready.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
     return process
 
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Its remaining output; it must end well."""
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     return out
 
@@ -231,7 +235,7 @@ def wrong(raw: RawVolume, what: str) -> Iterator[RawVolume]:
     [("dtype", DtypeError), ("slice", ShapeError), ("short", ShapeError), ("none", IntegrityError)],
 )
 def test_a_faulty_reader_leaves_no_store(
-    fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type
+    fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type, says: str
 ) -> None:
     """Nothing is cast or padded silently, and a volume that never comes is missed."""
 
@@ -240,7 +244,7 @@ def test_a_faulty_reader_leaves_no_store(
             yield from wrong(raw, what)
 
     monkeypatch.setattr(registry, "DATASETS", {"vnc": replace(fake.dataset, read=read)})
-    with pytest.raises(error):
+    with pytest.raises(error, match=says):
         fetch("vnc")
     assert not (data_root / "vnc@1" / "store.json").exists()
     assert not list((data_root / "vnc@1").glob(".*"))
