@@ -231,8 +231,13 @@ def wrong(raw: RawVolume, what: str) -> Iterator[RawVolume]:
 
 
 @pytest.mark.parametrize(
-    ("what", "error"),
-    [("dtype", DtypeError), ("slice", ShapeError), ("short", ShapeError), ("none", IntegrityError)],
+    ("what", "error", "says"),
+    [
+        ("dtype", DtypeError, "is uint16; expected uint8"),
+        ("slice", ShapeError, "a slice has shape"),
+        ("short", ShapeError, "19 slices came"),
+        ("none", IntegrityError, "the reader gave no stack1, stack2"),
+    ],
 )
 def test_a_faulty_reader_leaves_no_store(
     fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type, says: str
