@@ -29,6 +29,7 @@ from mitobench.errors import BadInputError, UnknownNameError
 from tests.baseline_toys import TOY, discs
 
 RECIPE = CropRecipe(crop=48, input=24, batch=4, foreground=0.5, zoom=1.3, contrast=0.2)
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process to kill")
 SIX: dict[str, object] = {**TOY, "steps": 6, "val_every": 4}
 
 
@@ -282,6 +283,7 @@ def _same_result(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
+@needs_fork
 @pytest.mark.parametrize("key", ["unet", "sam-vit-tiny"])
 @pytest.mark.parametrize("step", [1, 3, 5])
 def test_resuming_after_kill_equals_no_pause(key: str, step: int, tmp_path: Path) -> None:
@@ -295,6 +297,7 @@ def test_resuming_after_kill_equals_no_pause(key: str, step: int, tmp_path: Path
     assert not list(cut.glob(".*"))
 
 
+@needs_fork
 def test_a_kill_while_the_state_is_written_costs_one_interval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,7 +122,12 @@ def test_the_package_cannot_decode_a_batch_of_images_but_we_can(sam: SamModel, i
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )
-    boxes = torch.tensor([[[1.0, 2.0, 30.0, 40.0]], [[5.0, 6.0, 50.0, 60.0]]])
+    boxes = torch.tensor(
+        [
+            [[1.0, 2.0, 30.0, 40.0], [0.0, 0.0, 9.0, 9.0]],
+            [[5.0, 6.0, 50.0, 60.0], [20.0, 20.0, 40.0, 60.0]],
+        ]
+    )
     together = sam.decode(embedding, Prompts(boxes_xy=boxes)).logits
     for index in range(2):
         single = Embedding(features=embedding.features[index : index + 1], size=embedding.size)

@@ -12,6 +12,7 @@ from mitobench.baselines.sam.candidates import Candidate, GridRecipe, distinct_b
 from mitobench.baselines.sam.keep import OFFICIAL_RULE, KeepRule, TrainingSlice, fit_rule, pooled_iou
 from mitobench.baselines.sam.model import build_sam
 from mitobench.baselines.sam.predict import AutomaticSegmenter, link, unite
+from mitobench.baselines.sam.tune import coarse_slice
 from mitobench.errors import FormatError
 from tests.baseline_toys import TOY, discs
 from tests.test_sam_model import TOY_SHAPE
@@ -126,7 +127,9 @@ def test_the_rule_is_found() -> None:
     masks[0, 2:5, 2:5], masks[1, 10:14, 3:6], masks[2, 3:9, 9:14], masks[3] = True, True, True, True
     truth = masks[0] | masks[1]
     properties = np.array([[0.5, 0.9, 9, 60], [0.9, 0.9, 12, 70], [0.8, 0.9, 30, 180], [0.7, 0.9, 256, 65]])
-    piece = TrainingSlice(masks=masks, truth=truth, properties=properties)
+    piece = TrainingSlice(
+        masks=np.packbits(masks.reshape(4, -1), axis=1), truth=np.packbits(truth), properties=properties
+    )
     assert pooled_iou([piece], KeepRule()) == pytest.approx(21 / 256)
     rule, found = fit_rule([piece, piece])
     assert found == 1.0
@@ -136,9 +139,20 @@ def test_the_rule_is_found() -> None:
 def test_no_masks_at_all_is_an_honest_zero() -> None:
     """A model that answers nothing gets a rule without limits and a score of 0."""
     nothing = TrainingSlice(
-        masks=np.zeros((0, 4, 4), bool), truth=np.ones((4, 4), bool), properties=np.zeros((0, 4))
+        masks=np.zeros((0, 2), np.uint8), truth=np.full(2, 255, np.uint8), properties=np.zeros((0, 4))
     )
     assert fit_rule([nothing]) == (KeepRule(), 0.0)
+
+
+@pytest.mark.parametrize("side", [40, 1000])
+def test_rules_are_compared_on_a_coarse_grid_of_the_same_place(side: int) -> None:
+    """A mask that equals the truth scores (nearly) 1 on the coarse grid, also in a tile that is not the first."""
+    truth = _square((side, side), slice(side // 2, side * 3 // 4), slice(side // 4, side // 2))
+    tile = truth[side // 4 :, side // 8 :]
+    found = [_candidate(tile, corner=(side // 4, side // 8))]
+    piece = coarse_slice(found, truth, pixel_nm2=4.0)
+    assert pooled_iou([piece], KeepRule()) > 0.97
+    assert piece.properties[0].tolist() == [0.9, 0.97, 4.0 * truth.sum(), 80.0]
 
 
 @pytest.mark.parametrize("size", [(40, 40), (100, 70), (90, 130)])

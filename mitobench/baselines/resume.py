@@ -72,7 +72,8 @@ def restore_state(folder: Path, state: TrainingState) -> None:
     tensors, facts = saved
     refuse_other_run(folder, facts["identity"], state.identity)
     state.net.load_state_dict(_below(tensors, "net/"))
-    state.average = _below(tensors, "average/")
+    device = next(state.net.parameters()).device
+    state.average = {name: tensor.to(device) for name, tensor in _below(tensors, "average/").items()}
     whole = state.optimizer.state_dict()
     whole["state"] = {
         index: moments

@@ -167,7 +167,7 @@ def _loop(run: Run, segmenter: NetworkSegmenter, settings: TrainSettings, state:
         state.seconds = time.monotonic() - started
         if not last and state.step % settings.save_every == 0:
             save_state(run.folder, state)
-        run.progress(state.step, settings.steps, f"training, loss {value:.3f}")
+        run.progress(state.step, settings.steps, "training steps")
 
 
 def _copy(net: nn.Module) -> dict[str, Tensor]:

@@ -23,7 +23,8 @@ class UnetSettings(TrainSettings):
     Crops of 512 pixels are halved before the network sees them: context helped more than resolution.
     """
 
-    steps: int = setting(1000, "Training steps.")
+    steps: int = setting(1200, "Training steps.")
+    batch: int = setting(4, "Crops per step.")
     learning_rate: float = setting(3e-3, "Highest learning rate of AdamW.")
     channels: int = setting(16, "Channels of the first level; each of the three below doubles them.")
 

@@ -27,13 +27,13 @@ class GridRecipe:
         per_side: Points along each side of the grid, for each tile.
         crop: Side of a tile, in slice pixels; a smaller slice is one tile.
         input: Side of the encoder's input that the tile is scaled to.
-        most: Masks of a tile that are looked at further, best guessed IoU first.
+        most: Masks of a tile, and of a slice, that are looked at further, best guessed IoU first.
     """
 
     per_side: int
     crop: int
     input: int
-    most: int = 256
+    most: int = 400
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,10 +60,10 @@ class Candidate:
     grey: float
     box: tuple[float, float, float, float]
 
-    def paint(self) -> Tensor:
-        """(height, width) logits in slice pixels, enlarged before any threshold."""
+    def paint(self, size: tuple[int, int] | None = None) -> Tensor:
+        """(height, width) logits in slice pixels, or at another size; enlarged before any threshold."""
         return functional.interpolate(
-            self.logits[None, None], size=self.size, mode="bilinear", align_corners=False
+            self.logits[None, None], size=size or self.size, mode="bilinear", align_corners=False
         )[0, 0]
 
 
@@ -87,7 +87,7 @@ def slice_candidates(sam: SamModel, plane: Tensor, recipe: GridRecipe) -> list[C
             found += _tile_candidates(sam, plane[y : y + side, x : x + side], (y, x), side, recipe)
     order = sorted(found, key=lambda candidate: -candidate.iou)
     boxes = np.array([candidate.box for candidate in order], dtype=np.float64).reshape(-1, 4)
-    return [order[index] for index in distinct_boxes(boxes, same=_SAME_BOX)]
+    return [order[index] for index in distinct_boxes(boxes, same=_SAME_BOX)][: recipe.most]
 
 
 def distinct_boxes(boxes: NDArray[np.float64], *, same: float) -> list[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from mitobench.baselines.checkpoint import (
@@ -144,28 +145,34 @@ def training_slices(
     for volume in volumes:
         pixel_nm2 = volume.voxel_size_nm[1] * volume.voxel_size_nm[2]
         for z, found in enumerate(segmenter.candidates(volume.image)):
-            truth = labels_of(volume)[z] != 0
-            slices.append(_coarse(found, truth, pixel_nm2=pixel_nm2))
+            truth = np.asarray(labels_of(volume)[z]) != 0
+            slices.append(coarse_slice(found, truth, pixel_nm2=pixel_nm2))
             progress(len(slices), total, "training slices")
     return slices
 
 
-def _coarse(found: Sequence[Candidate], truth: np.ndarray, *, pixel_nm2: float) -> TrainingSlice:
-    height, width = truth.shape
-    shrink = max(height, width) / _COARSE
-    size = (max(1, round(height / shrink)), max(1, round(width / shrink)))
-    masks = np.zeros((len(found), *size), dtype=bool)
+def coarse_slice(found: Sequence[Candidate], truth: NDArray[np.bool_], *, pixel_nm2: float) -> TrainingSlice:
+    """One slice's masks and truth on a grid of at most 256 cells a side.
+
+    Args:
+        found: Its automatic masks.
+        truth: (y, x).
+        pixel_nm2: Area of a slice pixel in square nanometres.
+    """
+    shrink = max(1.0, max(truth.shape) / _COARSE)
+    size = (max(1, round(truth.shape[0] / shrink)), max(1, round(truth.shape[1] / shrink)))
+    coarse_truth = functional.adaptive_avg_pool2d(torch.from_numpy(truth)[None].float(), size)[0] > 0.5
+    masks = np.zeros((len(found), -(-size[0] * size[1] // 8)), dtype=np.uint8)
     for index, candidate in enumerate(found):
-        whole = torch.full((height, width), -1.0)
-        y, x = candidate.corner
-        whole[y : y + candidate.size[0], x : x + candidate.size[1]] = candidate.paint().cpu()
-        masks[index] = (_shrink(whole > 0, size) > 0.5).numpy()
+        whole = np.zeros(size, dtype=bool)
+        y, x = (round(corner / shrink) for corner in candidate.corner)
+        small = (max(1, round(candidate.size[0] / shrink)), max(1, round(candidate.size[1] / shrink)))
+        window = whole[y : y + small[0], x : x + small[1]]
+        window[:] = (candidate.paint(small) > 0).cpu().numpy()[: window.shape[0], : window.shape[1]]
+        masks[index] = np.packbits(whole)
     properties = np.array(
         [[one.iou, one.stability, one.area * pixel_nm2, one.grey] for one in found], dtype=np.float64
-    ).reshape(-1, 4)
-    coarse_truth = (_shrink(torch.from_numpy(np.asarray(truth)), size) > 0.5).numpy()
-    return TrainingSlice(masks=masks, truth=coarse_truth, properties=properties)
-
-
-def _shrink(plane: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return functional.adaptive_avg_pool2d(plane.float()[None, None], size)[0, 0]
+    )
+    return TrainingSlice(
+        masks=masks, truth=np.packbits(coarse_truth.numpy()), properties=properties.reshape(-1, 4)
+    )
