@@ -19,7 +19,7 @@ from mitobench.benchmark.intervals import (
 )
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Region
-from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
+from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_overlaps
 from mitobench.benchmark.ties import versus_best
 from mitobench.benchmark.tiles import COLUMNS, MAX_TILES, TileCounts, tile_counts, tile_grid
 from mitobench.errors import BadInputError, RecordError
@@ -77,7 +77,12 @@ def _noise_record(folder: Path, seed: int, *, ignored: bool = False) -> tuple[Re
         )
         labels[name] = moved
     record = score(write_prediction(folder, labels), volumes)
-    tiles = tile_counts(record.regions, read_overlaps(record, folder), read_objects(record, folder))
+    tiles = tile_counts(
+        record.regions,
+        read_overlaps(record, folder),
+        read_objects(record, folder),
+        read_false(record, folder),
+    )
     return record, tiles
 
 
@@ -148,6 +153,29 @@ def test_a_prediction_follows_its_largest_partner() -> None:
         ]
         tiles = tile_counts([_region()], {"a": table}, objects)
         assert np.flatnonzero(tiles.values[:, 1]).tolist() == [3]
+
+
+def test_false_voxels_count_where_they_lie() -> None:
+    """With their places known, the false voxels of one blob spread over the tiles instead of ruling one."""
+    table = OverlapTable.from_rows([(0, 1, 99_000), (1, 1, 1000)])
+    objects = [_object(1, "true", 1000, 10.0), _object(1, "pred", 100_000, 50.0)]
+    gathered = tile_counts([_region()], {"a": table}, objects)
+    assert gathered.values[:, 1].tolist() == [99_000.0] + [0.0] * 15
+    places = np.full(16, 6250)
+    places[0] -= 1000
+    spread = tile_counts([_region()], {"a": table}, objects, {"a": places})
+    assert spread.values[:, 1].tolist() == places.tolist()
+    assert "iou" not in intervals([gathered])
+    assert "iou" not in intervals([spread])  # all hits still lie in one tile
+
+
+def test_false_voxels_have_to_be_those_of_the_table() -> None:
+    """Another number of false voxels, or of tiles, is a contradiction."""
+    table = OverlapTable.from_rows([(0, 1, 99_000), (1, 1, 1000)])
+    objects = [_object(1, "true", 1000, 10.0), _object(1, "pred", 100_000, 50.0)]
+    for wrong in ([6250] * 16, [99_000], []):
+        with pytest.raises(RecordError, match="99000 in 16"):
+            tile_counts([_region()], {"a": table}, objects, {"a": np.array(wrong, dtype=np.int64)})
 
 
 def test_missing_objects_are_told() -> None:

@@ -13,6 +13,7 @@ import pytest
 from benchmark_fakes import add_entry, blobs, model_toml, score, volume, write_prediction
 
 from mitobench.benchmark import leaderboard
+from mitobench.benchmark.tables import table_file
 from mitobench.errors import BadInputError, RecordError, UnknownNameError
 from mitobench.metrics import METRICS
 
@@ -264,11 +265,36 @@ def test_objects_that_are_not_those_of_the_table(board: Path) -> None:
     path = board / "good" / "tables" / "fake@1.auto.0.objects.csv"
     text = path.read_text().replace("a,true,1,48,", "a,true,1,49,")
     path.write_text(text)
-    from mitobench.benchmark.tables import table_file
-
     file = table_file("tables/fake@1.auto.0.objects.csv", text)
     _edit(board / "good" / RECORD, lambda plain: plain["objects"].update(sha256=file.sha256))
     assert [problem.field for problem in leaderboard.check(board)] == ["objects"] + [""] * 0
+
+
+def test_tiles_that_are_not_those_of_the_table(board: Path) -> None:
+    """False voxels by tile have to sum to those of the overlap table, even when the hash was edited too."""
+    path = board / "good" / "tables" / "fake@1.auto.0.tiles.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = "a,0,999"
+    text = "\n".join(lines) + "\n"
+    path.write_text(text)
+    file = table_file("tables/fake@1.auto.0.tiles.csv", text)
+    _edit(board / "good" / RECORD, lambda plain: plain["tiles"].update(sha256=file.sha256))
+    problems = leaderboard.check(board)
+    assert [problem.field for problem in problems] == ["tiles"]
+    assert "false voxels" in str(problems[0])
+
+
+@pytest.mark.parametrize("part", ["objects", "tiles"])
+def test_records_without_places_still_stand(board: Path, part: str) -> None:
+    """Older records keep no places: they are ranked as ever, with rougher intervals or none."""
+
+    def forget(plain: dict[str, Any]) -> None:
+        plain[part] = None
+        plain["intervals"] = {}
+
+    _edit(board / "good" / RECORD, forget)
+    leaderboard.build(board)
+    assert _rows(board)["good"]["rank"] == 1
 
 
 @pytest.mark.parametrize(

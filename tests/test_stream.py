@@ -10,7 +10,7 @@ from benchmark_fakes import volume
 from numpy.typing import NDArray
 
 from mitobench.benchmark import stream
-from mitobench.benchmark.stream import count_volume
+from mitobench.benchmark.stream import count_false, count_volume
 from mitobench.metrics import overlap_table
 
 SHAPE = (9, 14, 11)
@@ -100,3 +100,22 @@ def test_each_face_is_a_border(axis: int, end: int) -> None:
         labels[tuple(box)] = 1
         row = count_volume(volume(labels=labels), labels, kind="instance").objects[0]
         assert row.touches_border == (short == 0)
+
+
+@pytest.mark.parametrize("grid", [(1, 1, 1), (3, 4, 2), (9, 14, 11), (2, 13, 10)])
+@pytest.mark.parametrize("slab_voxels", [1, 1 << 25])
+def test_false_voxels_by_tile_against_a_slow_loop(
+    monkeypatch: pytest.MonkeyPatch, grid: tuple[int, int, int], slab_voxels: int
+) -> None:
+    """Every predicted voxel without truth counts in the tile it lies in, ignored ones nowhere."""
+    monkeypatch.setattr(stream, "SLAB_VOXELS", slab_voxels)
+    truth, prediction, ignore = _noise(0, 2), _noise(1, 3), _noise(2, 4) == 0
+    expected = np.zeros(grid, int)
+    for voxel in itertools.product(*map(range, SHAPE)):
+        if prediction[voxel] and not truth[voxel] and not ignore[voxel]:
+            tile = tuple(
+                int((place + 0.5) * n / size) for place, n, size in zip(voxel, grid, SHAPE, strict=True)
+            )
+            expected[tile] += 1
+    found = count_false(volume(labels=truth, ignore=ignore), prediction, grid=grid)
+    assert found.tolist() == expected.reshape(-1).tolist()

@@ -1,6 +1,7 @@
 """What can be wrong with leaderboard entries, each named by file and field. Changes nothing."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mitobench.benchmark.record import Record
 from mitobench.benchmark.reported import REPORTED, read_reported
 from mitobench.benchmark.rescore import differences
 from mitobench.benchmark.schema import Interval
-from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
+from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_overlaps
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.errors import MitobenchError
@@ -89,8 +90,8 @@ def _check_files(entry: Path) -> Iterator[Problem]:
             yield Problem(file=file, field="", message=f"is larger than {limit} bytes; is it the right file?")
     stems = {path.stem for path in record_files(entry)}
     for path in sorted(entry.glob("*/*")):
-        # tables/<stem>.csv, tables/<stem>.objects.csv, curves/<stem>.json, gallery/<stem>/
-        stem = path.name if path.is_dir() else path.name.removesuffix(path.suffix).removesuffix(".objects")
+        # tables/<stem>[.objects|.tiles].csv, curves/<stem>.json, gallery/<stem>/
+        stem = path.name if path.is_dir() else re.sub(r"(\.objects|\.tiles)?\.\w+$", "", path.name)
         if path.parent.name in FOLDERS and stem not in stems:
             file = path.relative_to(entry.parent).as_posix()
             yield Problem(file=file, field="", message="belongs to no record; remove it")
@@ -145,6 +146,7 @@ def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
     try:
         tables = read_overlaps(record, entry)
         objects = read_objects(record, entry)
+        false = read_false(record, entry)
     except MitobenchError as error:
         yield Problem(file=file, field="table", message=str(error))
         return
@@ -157,7 +159,11 @@ def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
         message = "do not have the sizes of the overlap table; score the prediction again"
         yield Problem(file=file, field="objects", message=message)
         return
-    fresh = intervals([tile_counts(record.regions, tables, objects)])
+    try:
+        fresh = intervals([tile_counts(record.regions, tables, objects, false)])
+    except MitobenchError as error:
+        yield Problem(file=file, field="tiles", message=str(error))
+        return
     for key, said in record.intervals.items():
         if key not in fresh or not _same_interval(said, fresh[key]):
             message = f"is {_ends(said)}, but the tables give {_ends(fresh.get(key))}; score again"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
 from mitobench.benchmark.record import Record
-from mitobench.benchmark.tables import ObjectRow, read_objects, read_overlaps
+from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_overlaps
 from mitobench.benchmark.tiles import TileCounts, tile_counts
 from mitobench.errors import RecordError, UnknownNameError
 from mitobench.metrics import OverlapTable
@@ -44,7 +44,9 @@ class Entry:
         record = self.record(stem)
         if record.objects is None:
             return None
-        return tile_counts(record.regions, self.tables[stem], self.objects[stem])
+        return tile_counts(
+            record.regions, self.tables[stem], self.objects[stem], read_false(record, self.folder)
+        )
 
     def record(self, stem: str) -> Record:
         """The record of a file name without .json.

@@ -73,7 +73,7 @@ def refresh(folder: Path) -> list[Path]:
     for entry in load_entries(folder):
         for record in entry.records:
             stem = record.name.stem
-            fresh = rescored(record, entry.tables[stem], entry.objects[stem] if record.objects else None)
+            fresh = rescored(record, entry.tables[stem], entry.tiles(stem))
             if fresh != record:
                 changed.append(fresh.changed(scorer=f"mitobench {__version__}").write(entry.folder))
     return changed

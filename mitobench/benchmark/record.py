@@ -59,6 +59,7 @@ class Record:
         provenance: Where the numbers come from.
         status: Rung of the trust ladder.
         objects: Size and place of every object, for intervals.
+        tiles: False positive voxels by tile, for intervals.
         intervals: Metric key to interval.
         schema: Version of this format.
         files: Text of the tables by relative path, in memory only: `write` puts them beside the record.
@@ -83,6 +84,7 @@ class Record:
     provenance: Provenance
     status: Status = "self-scored"
     objects: TableFile | None = None
+    tiles: TableFile | None = None
     intervals: dict[str, Interval] = Field(default_factory=dict)
     schema: Literal[1] = SCHEMA
     files: Annotated[dict[str, str], Field(exclude=True)] = dataclasses.field(
@@ -94,7 +96,7 @@ class Record:
         volumes = [region.volume for region in self.regions]
         handed_in = set(volumes) - set(self.prediction.missing)
         stem = self.name.stem
-        tables = (self.table.path, None if self.objects is None else self.objects.path)
+        files = {"": self.table, ".objects": self.objects, ".tiles": self.tiles}
         wrong = [
             what
             for what, is_wrong in (
@@ -105,10 +107,10 @@ class Record:
                     set(self.prediction.label_roots) != handed_in,
                 ),
                 ("intervals hold a metric that scores lack", not set(self.intervals) <= set(self.scores)),
-                ("table.path does not carry the name of the record", tables[0] != f"tables/{stem}.csv"),
-                (
-                    "objects.path does not carry the name of the record",
-                    tables[1] not in (None, f"tables/{stem}.objects.csv"),
+                *(
+                    (f"{file.path} is no table.path of this record", file.path != f"tables/{stem}{part}.csv")
+                    for part, file in files.items()
+                    if file is not None
                 ),
             )
             if is_wrong

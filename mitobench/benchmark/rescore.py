@@ -8,8 +8,7 @@ from typing import Any
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Counts, ObjectCounts, Score, VoxelCounts
-from mitobench.benchmark.tables import ObjectRow
-from mitobench.benchmark.tiles import tile_counts
+from mitobench.benchmark.tiles import TileCounts
 from mitobench.metrics import OverlapTable, score_tables
 from mitobench.metrics.instance import pairs_of, total_objects
 from mitobench.metrics.semantic import total_counts
@@ -70,18 +69,16 @@ def as_scores(values: Mapping[str, float]) -> dict[str, Score]:
     return {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
 
 
-def rescored(
-    record: Record, tables: Mapping[str, OverlapTable], objects: Sequence[ObjectRow] | None = None
-) -> Record:
+def rescored(record: Record, tables: Mapping[str, OverlapTable], tiles: TileCounts | None = None) -> Record:
     """The record as this version would write it; scores that need the volume stay as they are.
 
     Args:
         record: The record.
         tables: Volume name to table.
-        objects: Its objects; intervals are computed again when they are given.
+        tiles: Its counts by tile; intervals are computed again when they are given.
     """
     fresh = from_tables(tables)
-    ends = record.intervals if objects is None else intervals([tile_counts(record.regions, tables, objects)])
+    ends = record.intervals if tiles is None else intervals([tiles])
     return record.changed(
         intervals=ends,
         counts=fresh.counts,

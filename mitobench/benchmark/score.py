@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mitobench import __version__
@@ -19,9 +20,9 @@ from mitobench.benchmark.record import Record, explain
 from mitobench.benchmark.rescore import as_scores, from_tables
 from mitobench.benchmark.roots import label_root
 from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Region, Score, Truth, Who
-from mitobench.benchmark.stream import Counted, count_volume
-from mitobench.benchmark.tables import objects_to_csv, overlaps_to_csv, table_file
-from mitobench.benchmark.tiles import tile_counts
+from mitobench.benchmark.stream import Counted, count_false, count_volume
+from mitobench.benchmark.tables import false_to_csv, objects_to_csv, overlaps_to_csv, table_file
+from mitobench.benchmark.tiles import tile_counts, tile_grid
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics import OverlapTable, SurfaceTable, surface_scores, surface_table
@@ -89,6 +90,7 @@ def score_prediction(
         )
         for volume in volumes
     }
+    regions = tuple(_region(volume, counted[volume.name].table) for volume in volumes)
     fields = {
         "scorer": f"mitobench {__version__}",
         "model": model or (manifest.model if manifest else "unnamed"),
@@ -98,13 +100,14 @@ def score_prediction(
         "track": track,
         "seed": seed if seed is not None else (manifest.seed if manifest else 0),
         "manifest_sha256": manifest_sha256,
-        "regions": tuple(_region(volume, counted[volume.name].table) for volume in volumes),
+        "regions": regions,
         "truth": Truth(kind=volumes[0].label_kind, connectivity=_joined(volumes[0].label_kind, connectivity)),
         "prediction": _prediction(opened, connectivity),
         "definitions": Definitions(connectivity=connectivity),
     }
     measured = _measure_surfaces(volumes, opened, progress) if surfaces else {}
-    return _record(counted, measured, fields, split=split, who=who, started=started)
+    false = _place_errors(volumes, opened, counted, regions, progress)
+    return _record(counted, measured, false, fields, split=split, who=who, started=started)
 
 
 def _check_truth(volumes: Sequence[Volume], dataset: str, split: str) -> None:
@@ -167,6 +170,22 @@ def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26]) -> Predict
     )
 
 
+def _place_errors(
+    volumes: Sequence[Volume],
+    opened: OpenPrediction,
+    counted: dict[str, Counted],
+    regions: Sequence[Region],
+    progress: Progress,
+) -> dict[str, NDArray[np.int64]]:
+    """False voxels by tile, volume by volume."""
+    false = {}
+    for volume, region in zip(volumes, regions, strict=True):
+        sizes = [row.voxels for row in counted[volume.name].objects if row.side == "true"]
+        grid = tile_grid(region, sizes)
+        false[volume.name] = count_false(volume, opened.arrays[volume.name], grid=grid, progress=progress)
+    return false
+
+
 def _measure_surfaces(
     volumes: Sequence[Volume], opened: OpenPrediction, progress: Progress
 ) -> dict[str, SurfaceTable]:
@@ -187,6 +206,7 @@ def _measure_surfaces(
 def _record(
     counted: dict[str, Counted],
     measured: dict[str, SurfaceTable],
+    false: dict[str, NDArray[np.int64]],
     fields: dict[str, Any],
     *,
     split: str,
@@ -201,8 +221,9 @@ def _record(
         files = {
             f"tables/{name.stem}.csv": overlaps_to_csv(tables),
             f"tables/{name.stem}.objects.csv": objects_to_csv(rows),
+            f"tables/{name.stem}.tiles.csv": false_to_csv(false),
         }
-        table, objects = (table_file(path, text) for path, text in files.items())
+        table, objects, tiles = (table_file(path, text) for path, text in files.items())
         record = Record(
             **fields,
             counts=fresh.counts,
@@ -213,7 +234,8 @@ def _record(
             },
             table=table,
             objects=objects,
-            intervals=intervals([tile_counts(fields["regions"], tables, rows)]),
+            tiles=tiles,
+            intervals=intervals([tile_counts(fields["regions"], tables, rows, false)]),
             provenance=_provenance(name, split, who, seconds=time.perf_counter() - started),
         )
     except ValidationError as error:

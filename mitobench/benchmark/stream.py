@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource
 from mitobench.benchmark.tables import ObjectRow, Side
+from mitobench.benchmark.tiles import tile_index
 from mitobench.components import as_objects
 from mitobench.metrics import OverlapTable, overlap_table
 from mitobench.segmenter import Progress, no_progress
@@ -70,6 +71,36 @@ def count_volume(
         table=OverlapTable.sum(tables),
         objects=[*sums["true"].rows(volume.name, "true"), *sums["pred"].rows(volume.name, "pred")],
     )
+
+
+def count_false(
+    volume: Volume, prediction: ArraySource, *, grid: tuple[int, int, int], progress: Progress = no_progress
+) -> NDArray[np.int64]:
+    """Predicted voxels without truth, by the tile they lie in.
+
+    Args:
+        volume: Truth; its labels must be there.
+        prediction: Labels of the same shape, non-zero = foreground.
+        grid: Tiles along (z, y, x), at most one per voxel.
+        progress: Told about finished slabs.
+
+    Returns:
+        (tiles,) in C order of the grid; ignored voxels are left out.
+    """
+    numbers = [
+        tile_index(np.arange(size), tiles, size) for size, tiles in zip(volume.shape, grid, strict=True)
+    ]
+    first_y, first_x = (np.searchsorted(numbers[axis], np.arange(grid[axis])) for axis in (1, 2))
+    counts = np.zeros(grid, np.int64)
+    slabs = list(_slabs(volume.shape, chunk=_chunk_depth(prediction)))
+    for done, slab in enumerate(slabs, start=1):
+        false = (np.asarray(prediction[slab]) != 0) & (np.asarray(volume.labels[slab]) == 0)  # type: ignore[index]
+        if volume.ignore is not None:
+            false &= ~np.asarray(volume.ignore[slab])
+        by_row = np.add.reduceat(false, first_x, axis=2, dtype=np.int64)
+        np.add.at(counts, numbers[0][slab], np.add.reduceat(by_row, first_y, axis=1))
+        progress(done, len(slabs), f"placing errors of {volume.name}")
+    return counts.reshape(-1)
 
 
 def _objects(labels: Any, kind: LabelKind, connectivity: int) -> ArraySource:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import TableFile
 from mitobench.errors import RecordError
 from mitobench.metrics import OverlapTable
 
 OVERLAP_COLUMNS = ("volume", "true_id", "pred_id", "voxels", "ignored")
+TILE_COLUMNS = ("volume", "tile", "fp")
 OBJECT_COLUMNS = ("volume", "side", "id", "voxels", "z", "y", "x", "touches_border")
 Side = Literal["true", "pred"]
 
@@ -109,6 +113,27 @@ def objects_from_csv(text: str, *, where: str) -> list[ObjectRow]:
     return objects
 
 
+def false_to_csv(false: Mapping[str, NDArray[np.int64]]) -> str:
+    """False positive voxels by tile as text; volumes sorted by name."""
+    rows = ((volume, tile, fp) for volume in sorted(false) for tile, fp in enumerate(false[volume].tolist()))
+    return _text(TILE_COLUMNS, rows)
+
+
+def false_from_csv(text: str, *, where: str) -> dict[str, NDArray[np.int64]]:
+    """The inverse of `false_to_csv`.
+
+    Raises:
+        RecordError: Other columns, a value that is not a whole number, or tiles out of order; names the line.
+    """
+    found: dict[str, list[int]] = {}
+    for line, (volume, tile, fp) in _rows(text, TILE_COLUMNS, where=where):
+        place = f"{where} line {line}"
+        if _whole(tile, where=place) != len(found.setdefault(volume, [])):
+            raise RecordError(f"{place}: tile {tile} is out of order. Score the prediction again.")
+        found[volume].append(_whole(fp, where=place))
+    return {volume: np.array(counts, dtype=np.int64) for volume, counts in found.items()}
+
+
 def table_file(path: str, text: str) -> TableFile:
     """What a record says of one CSV.
 
@@ -137,6 +162,13 @@ def read_objects(record: Record, folder: Path) -> list[ObjectRow]:
     if record.objects is None:
         return []
     return objects_from_csv(_read(record, record.objects, folder), where=record.objects.path)
+
+
+def read_false(record: Record, folder: Path) -> dict[str, NDArray[np.int64]] | None:
+    """False positive voxels by tile; None when the record keeps none. Errors as in `read_overlaps`."""
+    if record.tiles is None:
+        return None
+    return false_from_csv(_read(record, record.tiles, folder), where=record.tiles.path)
 
 
 def _read(record: Record, file: TableFile, folder: Path) -> str:

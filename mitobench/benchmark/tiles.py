@@ -7,6 +7,7 @@ voxels are no independent samples. The grid depends on the truth alone, so all e
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,21 +50,25 @@ class TileCounts:
 
 
 def tile_counts(
-    regions: Sequence[Region], tables: Mapping[str, OverlapTable], objects: Sequence[ObjectRow]
+    regions: Sequence[Region],
+    tables: Mapping[str, OverlapTable],
+    objects: Sequence[ObjectRow],
+    false: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> TileCounts:
     """Sort every count of a record into tiles.
 
     True objects go to the tile of their centroid, with all their voxels. Predicted objects go where the true
-    object goes that they share most voxels with, or, sharing none, to the tile of their own centroid. Their
-    false voxels and unmatched objects count there.
+    object goes that they share most voxels with, or, sharing none, to the tile of their own centroid. False
+    voxels count where they lie, because one predicted blob may fill the whole volume.
 
     Args:
         regions: Boxes of the record.
         tables: Volume name to overlap table.
         objects: Objects of both sides.
+        false: Volume name to false positive voxels by tile; without it they go with their predicted object.
 
     Raises:
-        RecordError: The objects are not those of the table.
+        RecordError: The objects or false voxels are not those of the table.
     """
     places: dict[tuple[str, str], dict[int, Place]] = {}
     for row in objects:
@@ -80,6 +85,10 @@ def tile_counts(
             tables[region.volume],
             *(places.get((region.volume, s), {}) for s in ("true", "pred")),
         )
+        if false is not None:
+            here[:, 1] = _false_counts(
+                region.volume, here[:, 1], false.get(region.volume, np.zeros(0, np.int64))
+            )
         keys += [(region.volume, number) for number in range(len(here))]
         values.append(here)
         n_true += len(sizes)
@@ -109,6 +118,29 @@ def tile_grid(region: Region, true_voxels: Sequence[int]) -> tuple[int, int, int
         if z * y * x <= MAX_TILES:
             return z, y, x
         side *= 1.02
+
+
+def _false_counts(
+    volume: str, by_object: NDArray[np.float64], by_place: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    if by_place.size != by_object.size or int(by_place.sum()) != int(by_object.sum()):
+        raise RecordError(
+            f"Volume {volume!r} has {int(by_place.sum())} false voxels in {by_place.size} tiles; its overlap table "
+            f"says {int(by_object.sum())} in {by_object.size}. Score the prediction again."
+        )
+    return by_place.astype(np.float64)
+
+
+def tile_index(places: NDArray[Any], tiles: int, size: int) -> NDArray[np.intp]:
+    """Which of the tiles along one axis each place lies in.
+
+    Args:
+        places: Voxel coordinates, from 0 to size - 1.
+        tiles: Tiles along the axis.
+        size: Voxels along the axis.
+    """
+    index = np.floor((np.asarray(places) + 0.5) * (tiles / size)).astype(np.intp)
+    return np.minimum(index, tiles - 1)
 
 
 def _volume_counts(
@@ -144,10 +176,9 @@ def _tiles(
     places: Sequence[Place], grid: tuple[int, int, int], shape: tuple[int, int, int]
 ) -> NDArray[np.intp]:
     """Number of the tile that each place lies in."""
-    steps = np.array(grid) / np.array(shape)
-    index = np.floor((np.array(places).reshape(-1, 3) + 0.5) * steps).astype(np.intp)
-    index = np.minimum(index, np.array(grid) - 1)
-    return np.asarray(np.ravel_multi_index((index[:, 0], index[:, 1], index[:, 2]), grid), dtype=np.intp)
+    zyx = np.array(places).reshape(-1, 3)
+    z, y, x = (tile_index(zyx[:, axis], grid[axis], shape[axis]) for axis in range(3))
+    return np.asarray(np.ravel_multi_index((z, y, x), grid), dtype=np.intp)
 
 
 def _follow(pairs: Pairs, true_tiles: NDArray[np.intp], pred_tiles: NDArray[np.intp]) -> NDArray[np.intp]:
