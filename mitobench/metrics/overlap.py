@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,7 +228,21 @@ def _check_signs(true_ids: NDArray[Any], pred_ids: NDArray[Any]) -> None:
             )
 
 
-def check_labels(*, labels_true: Labels | Mask, labels_pred: Labels | Mask, ignore: Mask | None) -> None:
+class Shaped(Protocol):
+    """Anything with a shape and a dtype, on disk or in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its elements."""
+        ...
+
+
+def check_labels(*, labels_true: Shaped, labels_pred: Shaped, ignore: Shaped | None) -> None:
     """Refuse arrays that cannot be compared; see `overlap_table` for the errors."""
     if labels_true.shape != labels_pred.shape:
         raise ShapeError(
