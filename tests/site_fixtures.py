@@ -89,12 +89,16 @@ def open_page(browser: Any, site_url: str) -> Iterator[Any]:
         if not request.url.startswith((site_url, "data:", "blob:")):
             troubles.append(f"request off the site: {request.url}")
 
+    def request_failed(request: Any) -> None:
+        if "ERR_ABORTED" not in str(request.failure):  # the page was left before it was loaded
+            troubles.append(f"failed: {request.url}")
+
     def opened(path: str, **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         context.on("request", request_seen)
-        context.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+        context.on("requestfailed", request_failed)
         page = context.new_page()
         page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))

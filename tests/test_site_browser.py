@@ -191,6 +191,14 @@ def test_from_a_folder(browser: Any, built_site: Path) -> None:
     assert troubles == []
 
 
+def test_search_knows_the_entries(open_page: Any) -> None:
+    """The search box finds an entry by its name, through the list of entries."""
+    page = open_page("index.html")
+    page.locator("[data-md-component=search-query]").click()
+    page.keyboard.type("second lab")
+    page.locator(".md-search-result__link", has_text="Entries").first.wait_for()
+
+
 def test_nasty_text_is_text(open_page: Any) -> None:
     """On the page of the hostile entry, in the search results, and after filtering by it."""
     page = open_page("entries/nasty.html")

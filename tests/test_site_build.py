@@ -55,6 +55,7 @@ def test_every_expected_page_exists(built_site: Path) -> None:
         "cli.html",
         "reported.html",
         "datasets/index.html",
+        "entries/index.html",
     }
     expected |= {f"datasets/{key}.html" for key in site_fakes.dataset_cards()}
     expected |= {f"entries/{row['entry']}.html" for row in site_fakes.board()["rows"]}

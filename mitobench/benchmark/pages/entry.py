@@ -63,6 +63,29 @@ def entry_page(
         fallback=entry.key,
         hide=("navigation",),
         description=f"{entry.key} on the mitobench leaderboard.",
+        searched=False,  # the list of entries is; two hundred pages of numbers would weigh down every visit
+    )
+
+
+def entries_page(entries: Sequence[EntryFacts], board: Board) -> str:
+    """Every entry from A to Z, with what it is and where it was scored."""
+    lines = []
+    for entry in sorted(
+        entries, key=lambda entry: (str(entry.model.get("title") or entry.key).lower(), entry.key)
+    ):
+        rows = [row for row in board.rows if row.entry == entry.key]
+        kinds = dict.fromkeys(KIND_WORDS.get(row.kind, row.kind) for row in rows)
+        places = dict.fromkeys(f"{row.dataset}@{row.version}" for row in rows)
+        name = text(entry.model.get("title") or entry.key)
+        summary = f"<br><small>{text(entry.model['summary'])}</small>" if entry.model.get("summary") else ""
+        link_to_page = f'<a href="{text(entry.key)}.html">{name}</a>{summary}'
+        lines.append([link_to_page, ", ".join(map(text, kinds)), ", ".join(map(text, places))])
+    return html.page(
+        "Entries",
+        "# Entries",
+        html.table(("Entry", "What it is", "Scored on"), lines, caption="Entries"),
+        hide=("navigation", "toc"),
+        description="Every entry of the mitobench leaderboard.",
     )
 
 

@@ -16,8 +16,8 @@ def number(value: float | None, *, digits: int = 3) -> str:
 
 
 def data_number(value: float | None) -> str:
-    """The raw value for a data attribute; empty when there is none."""
-    return "" if value is None else repr(value)
+    """What a cell is sorted and downloaded by: four decimals, empty when there is none. The JSON has all digits."""
+    return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def bounds(value: Bounds) -> str:
@@ -81,7 +81,12 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def page(
-    title: str, *parts: str, fallback: str = "page", hide: Sequence[str] = (), description: str = ""
+    title: str,
+    *parts: str,
+    fallback: str = "page",
+    hide: Sequence[str] = (),
+    description: str = "",
+    searched: bool = True,
 ) -> str:
     """A Markdown page with front matter; `title` and `description` may be free text.
 
@@ -91,12 +96,15 @@ def page(
         fallback: Title when nothing readable is left of it.
         hide: Parts of the theme that this page does without.
         description: One sentence for search engines.
+        searched: Whether the search box of the site knows the page.
     """
     head = ["---", f"title: {escape.yaml_text(escape.title(title, fallback=fallback))}"]
     if description:
         head.append(f"description: {escape.yaml_text(escape.title(description, fallback=fallback))}")
     if hide:
         head += ["hide:", *(f"  - {part}" for part in hide)]
+    if not searched:
+        head += ["search:", "  exclude: true"]
     head.append("---")
     return "\n".join(head) + "\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 

@@ -18,8 +18,11 @@ _LEAD = (
     "what a model was told at test time; they are never mixed. The grey tick in a bar is the best score that needs "
     "*no model at all*."
 )
-_GUIDE = " [What the numbers mean](understand/numbers.md) · [Send your model](do/submit.md)"
+_ALL = " [All entries, A to Z](entries/index.md)"
+_GUIDE = " · [What the numbers mean](understand/numbers.md) · [Send your model](do/submit.md)"
 _REPORTED = "stand on a page of their own, each with its protocol. They were not measured here."
+PLOTTED = 20
+"""Rows of a group that its plot shows, beside the controls; the table shows all."""
 _BEFORE = ("track", "dataset", "version", "split", "rank", "entry", "name", "kind", "status", "seeds")
 _AFTER = ("iou_low", "iou_high", "blind", "gain", "parameters", "trained_on", "initialisation", "date")
 
@@ -45,8 +48,10 @@ def leaderboard_page(
     return html.page(
         "Leaderboard",
         "# Leaderboard",
-        _LEAD + (_GUIDE if guide else ""),
-        f'<div class="mb-board" data-mb-board>{"".join(parts)}</div>' if groups else _nothing_yet(),
+        _LEAD + (_ALL if groups else "") + (_GUIDE if guide and groups else ""),
+        f'<div class="mb-board" data-mb-board data-search-exclude>{"".join(parts)}</div>'
+        if groups
+        else _nothing_yet(),
         _downloads() if groups else "",
         _reported(board.reported),
         hide=("navigation", "toc"),
@@ -98,11 +103,13 @@ def _plots(groups: Mapping[Group, Sequence[Row]], track_cards: Mapping[str, Trac
     figures = []
     for (track, dataset), rows in groups.items():
         name = track_cards[track].title if track in track_cards else track
-        drawing = forest(rows, title=f"IoU on {dataset}, {name}")
+        shown = [row for place, row in enumerate(rows) if place < PLOTTED or row.kind == "control"]
+        drawing = forest(shown, title=f"IoU on {dataset}, {name}")
+        more = f" · best {PLOTTED} and the controls" if len(shown) < len(rows) else ""
         if drawing:
             figures.append(
                 f'<figure class="mb-figure" data-track="{text(track)}" data-data="{text(dataset)}">{drawing}'
-                f"<figcaption>{text(dataset)} · {text(name)}</figcaption></figure>"
+                f"<figcaption>{text(dataset)} · {text(name)}{more}</figcaption></figure>"
             )
     legend = (
         '<p class="mb-legend"><span><i class="mb-key-submission"></i>submitted</span>'

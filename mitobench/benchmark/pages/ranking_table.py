@@ -1,4 +1,4 @@
-"""The table of the leaderboard: one header, one body per track and dataset, raw values in data attributes."""
+"""The table of the leaderboard: one header, one body per track and dataset, values behind rounded text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -96,15 +96,15 @@ def _line(row: Row, columns: Sequence[MetricCard], floor: Row | None, *, prompte
     hidden = "mb-prompted" if prompted else "mb-prompted mb-blank"
     status = html.chip(row.status, kind=row.status, tip=STATUS_WORDS.get(row.status, ""))
     cells = [
-        _cell(html.data_number(row.rank), html.number(row.rank, digits=0), kind="mb-rank"),
+        f'<td class="mb-rank">{html.number(row.rank, digits=0)}</td>',
         _name(row),
         *(_score(row, card, floor) for card in columns),
         _cell(html.data_number(row.blind), html.number(row.blind), kind=hidden),
         _cell(html.data_number(row.gain), html.number(row.gain), kind=hidden),
         _cell(html.data_number(row.parameters), html.parameters(row.parameters)),
-        _cell(str(len(row.seeds)), str(len(row.seeds))),
-        _cell(text(row.status), status),
-        _cell(text(row.date), text(row.date) or html.MISSING),
+        f"<td>{len(row.seeds)}</td>",
+        f"<td>{status}</td>",
+        f"<td>{text(row.date) or html.MISSING}</td>",
     ]
     return f'<tr data-kind="{text(row.kind)}" data-words="{text(words.lower())}">{"".join(cells)}</tr>'
 

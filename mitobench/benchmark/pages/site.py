@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mitobench.benchmark.pages import cards, escape
 from mitobench.benchmark.pages.board import read_board
-from mitobench.benchmark.pages.entry import entry_page
+from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.reported import reported_page
@@ -91,6 +91,7 @@ def write_site_pages(
     put("datasets/index.md", cards.datasets_page(dataset_cards.values(), rows, guide=guide))
     for dataset in dataset_cards.values():
         put(f"datasets/{dataset.key}.md", cards.dataset_page(dataset, rows))
+    put("entries/index.md", entries_page(entries, rows))
     for done, entry in enumerate(entries):
         progress(done, len(entries), "entry pages")
         page = entry_page(

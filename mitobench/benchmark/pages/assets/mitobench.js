@@ -4,9 +4,12 @@
 
   const DEFAULTS = { data: "", find: "", sort: "", controls: true };
 
-  /* Raw value of a cell: a number, a word, or null when there is none. */
+  /* What a cell holds: its unrounded value where it has one, else its words; "" where there is nothing. */
+  const rawOf = (cell) => cell.dataset.value ?? (cell.querySelector(".mb-none") ? "" : cell.textContent);
+
+  /* The same as a number, a word, or null. */
   const valueOf = (row, place) => {
-    const raw = row.cells[place].dataset.value ?? "";
+    const raw = rawOf(row.cells[place]);
     if (raw === "") return null;
     const number = Number(raw);
     return Number.isNaN(number) ? raw : number;
@@ -181,7 +184,7 @@
       for (const row of group.rows) {
         if (row.dataset.kind === undefined || row.hidden) continue;
         const cells = [...row.cells].map((cell, place) =>
-          heads[place].dataset.key === "name" ? cell.querySelector("a").textContent : (cell.dataset.value ?? ""),
+          heads[place].dataset.key === "name" ? cell.querySelector("a").textContent : rawOf(cell),
         );
         lines.push([group.dataset.track, group.dataset.data, ...cells]);
       }
