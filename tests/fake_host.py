@@ -105,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(self.host.content[: int(n)])
 
     def _html(self, kind: str) -> None:
-        page = b"<!DOCTYPE html><title>Sign in</title>"
+        # Each of the two signs alone has to be enough: the type, or the first bytes.
+        page = b"<!DOCTYPE html><title>Sign in</title>" if kind else b"<!-- proxy --><title>Sign in</title>"
         self._start(200, len(page), Content_Type=kind or "text/html; charset=utf-8")
         self.wfile.write(page)
 
