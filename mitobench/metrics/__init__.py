@@ -3,8 +3,9 @@
 from mitobench.metrics import anatomy, band, boundary, instance, mitoem, semantic, split_merge
 from mitobench.metrics.boundary import SurfaceTable, surface_scores, surface_table
 from mitobench.metrics.card import MetricCard
+from mitobench.metrics.count import overlap_table
 from mitobench.metrics.objects import ObjectRow, SizeClass, object_rows, scores_by_size, slice_tables
-from mitobench.metrics.overlap import OverlapTable, overlap_table
+from mitobench.metrics.overlap import OverlapTable
 from mitobench.metrics.score import counts_of, empty_side, score_labels, score_tables
 
 METRICS: dict[str, MetricCard] = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from mitobench.metrics.border import Faces, as_volume, known_sides
 from mitobench.metrics.card import MetricCard
-from mitobench.metrics.overlap import check_labels
+from mitobench.metrics.count import check_labels
 from mitobench.metrics.semantic import ratio
 from mitobench.volume import Labels, Mask
 

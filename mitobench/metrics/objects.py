@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mitobench.errors import BadInputError
 from mitobench.metrics.anatomy import object_causes
+from mitobench.metrics.count import check_labels, overlap_table
 from mitobench.metrics.instance import Pairs, pairs_of
-from mitobench.metrics.overlap import OverlapTable, check_labels, overlap_table
+from mitobench.metrics.overlap import OverlapTable
 from mitobench.volume import Labels, Mask
 
 Side = Literal["true", "pred"]

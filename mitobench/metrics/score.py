@@ -6,9 +6,10 @@ from typing import Literal
 from mitobench.metrics.anatomy import CAUSES, anatomy_scores, total_anatomy
 from mitobench.metrics.border import Faces
 from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_table
+from mitobench.metrics.count import overlap_table
 from mitobench.metrics.instance import instance_scores, pairs_of, total_objects
 from mitobench.metrics.mitoem import mitoem_scores
-from mitobench.metrics.overlap import OverlapTable, overlap_table
+from mitobench.metrics.overlap import OverlapTable
 from mitobench.metrics.semantic import semantic_scores, total_counts
 from mitobench.metrics.split_merge import split_merge_scores
 from mitobench.volume import LabelKind, Labels, Mask

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mitobench.metrics import engine
 from mitobench.metrics.card import MetricCard
-from mitobench.metrics.overlap import OverlapTable, check_labels
+from mitobench.metrics.count import check_labels
+from mitobench.metrics.overlap import OverlapTable
 from mitobench.metrics.runs import aligned_parts, flat_pieces
 from mitobench.volume import Labels, Mask
 

@@ -15,8 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.metrics.overlap import OverlapTable, Shaped, check_labels, overlap_table
+from mitobench.components import SlabComponents
+from mitobench.metrics.count import Shaped, check_labels, overlap_table
+from mitobench.metrics.overlap import OverlapTable
 from mitobench.segmenter import Progress, no_progress
+from mitobench.volume import LabelKind, Labels, Mask
 
 BLOCK_VOXELS = 1 << 21
 """Voxels of a block; one chunk more at most. Two blocks of uint32 are 16 MiB for each thread."""
@@ -78,6 +81,121 @@ def stream_table(
             total += pending.pop(0).result()  # in order, and never many tables at once
             progress(done + 1, len(boxes), "counting voxels")
     return total
+
+
+def stream_objects(
+    *,
+    labels_true: ArrayLike,
+    labels_pred: ArrayLike,
+    kind_true: LabelKind,
+    kind_pred: LabelKind,
+    ignore: ArrayLike | None = None,
+    connectivity: int = 6,
+    min_voxels: int = 0,
+    workers: int | None = None,
+    block_voxels: int = BLOCK_VOXELS,
+    progress: Progress = no_progress,
+) -> OverlapTable:
+    """Count overlaps of objects on disk, of which either side may be a mask.
+
+    A mask is labelled slab by slab along z and joined at the seams; the ids are those of `components` on the whole
+    mask. Memory holds one row of chunks of each mask, a byte per voxel.
+
+    Args:
+        labels_true: Ground truth, (z, y, x), integer or bool.
+        labels_pred: Prediction, same shape.
+        kind_true: "semantic" for a mask, "instance" for ids of objects.
+        kind_pred: The same for the prediction.
+        ignore: True where no voxel counts.
+        connectivity: Neighbours that join the voxels of a mask, 6, 18 or 26.
+        min_voxels: Smaller components of a mask become background.
+        workers: Threads that read.
+        block_voxels: About how many voxels to label at once.
+        progress: Told about finished slices.
+
+    Returns:
+        What `overlap_table` returns for the objects in memory.
+
+    Raises:
+        ShapeError: The shapes differ.
+        DtypeError: An array is not integer or bool.
+        BadInputError: An id is negative, or no such connectivity.
+    """
+    if kind_true == kind_pred == "instance":
+        return stream_table(
+            labels_true=labels_true,
+            labels_pred=labels_pred,
+            ignore=ignore,
+            workers=workers,
+            block_voxels=block_voxels,
+            progress=progress,
+        )
+    check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
+    sides = [_Side(labels_true, kind_true, connectivity), _Side(labels_pred, kind_pred, connectivity)]
+    depth = labels_true.shape[0]
+    step = max(1, block_voxels // max(1, math.prod(labels_true.shape[1:])))
+    total = OverlapTable.empty()
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as threads:
+        for z0 in range(0, depth, step):
+            z1 = min(z0 + step, depth)
+            true, pred = (side.labels(z0, z1, threads) for side in sides)
+            void = None if ignore is None else np.asarray(ignore[z0:z1], np.bool_)
+            total += overlap_table(labels_true=true, labels_pred=pred, ignore=void)
+            progress(z1, depth, "counting objects")
+    total = total.renamed(true=sides[0].final_ids(), pred=sides[1].final_ids())
+    smallest = [min_voxels if side.slabs else 0 for side in sides]
+    return total.without_small(true_voxels=smallest[0], pred_voxels=smallest[1])
+
+
+class _Side:
+    """One side read slab by slab: ids as they are, or a mask turned into provisional objects."""
+
+    def __init__(self, source: ArrayLike, kind: LabelKind, connectivity: int) -> None:
+        self.source = source
+        self.slabs = SlabComponents(connectivity=connectivity) if kind == "semantic" else None
+        self._mask, self._from = np.zeros((0, 0, 0), np.bool_), 0
+
+    def labels(self, z0: int, z1: int, threads: ThreadPoolExecutor) -> Labels:
+        """Ids of slices z0 to z1; calls follow each other."""
+        if self.slabs is None:
+            return np.asarray(self.source[z0:z1])
+        return self.slabs.add(self._foreground(z0, z1, threads))
+
+    def final_ids(self) -> NDArray[np.uint64] | None:
+        """What `OverlapTable.renamed` takes."""
+        return None if self.slabs is None else self.slabs.final_ids()
+
+    def _foreground(self, z0: int, z1: int, threads: ThreadPoolExecutor) -> Mask:
+        """Foreground of some slices; each chunk is decoded once and kept as one byte a voxel."""
+        while self._from + len(self._mask) < z1:
+            self._mask, self._from = self._mask[max(z0 - self._from, 0) :], z0
+            self._mask = (
+                np.concatenate([self._mask, self._next_row(threads)])
+                if len(self._mask)
+                else self._next_row(threads)
+            )
+        return self._mask[z0 - self._from : z1 - self._from]
+
+    def _next_row(self, threads: ThreadPoolExecutor) -> Mask:
+        shape, start = self.source.shape, self._from + len(self._mask)
+        chunks = getattr(self.source, "chunks", None) or (1, *shape[1:])
+        depth = int(chunks[0])
+        stop = min(start + depth - start % depth, shape[0])
+        row = np.empty((stop - start, *shape[1:]), np.bool_)
+
+        def read(box: Box) -> None:
+            row[(slice(None), *box[1:])] = np.asarray(self.source[box]) != 0
+
+        edges = [range(0, size, int(edge)) for size, edge in zip(shape[1:], chunks[1:], strict=True)]
+        boxes = [
+            (
+                slice(start, stop),
+                *(slice(at, at + int(edge)) for at, edge in zip(corner, chunks[1:], strict=True)),
+            )
+            for corner in itertools.product(*edges)
+        ]
+        list(threads.map(read, boxes))
+        return row
 
 
 def box_table(

@@ -1,4 +1,4 @@
-"""From a mask to objects: connected components of one connectivity and smallest size. No scores live here."""
+"""Connected components of a mask in memory. Masks larger than memory are labelled in `slabs`."""
 
 import warnings
 from typing import Any, Literal, cast

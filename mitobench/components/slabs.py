@@ -1,0 +1,123 @@
+"""Connected components of a mask larger than memory: label slab after slab, join at the seams. No scores live here."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.components.label import components
+from mitobench.errors import BadInputError, ShapeError
+from mitobench.volume import Labels, Mask
+
+
+class SlabComponents:
+    """Gives each slab of a mask provisional ids, and afterwards says which of them are one object.
+
+    Example:
+        >>> slabs = SlabComponents(connectivity=6)
+        >>> mask = np.ones((4, 2, 2), bool)
+        >>> parts = [slabs.add(mask[:2]), slabs.add(mask[2:])]
+        >>> [part.max() for part in parts], slabs.final_ids().tolist()
+        ([np.uint64(1), np.uint64(2)], [0, 1, 1])
+    """
+
+    def __init__(self, *, connectivity: int = 6) -> None:
+        """Start an empty volume.
+
+        Args:
+            connectivity: 6, 18 or 26, as in `components`.
+
+        Raises:
+            BadInputError: Another connectivity.
+        """
+        if connectivity not in (6, 18, 26):
+            raise BadInputError(f"Connectivity {connectivity} does not exist in slabs; expected 6, 18 or 26.")
+        self.connectivity = connectivity
+        self._count = 0
+        self._last: NDArray[np.uint64] | None = None
+        self._joins: list[NDArray[np.uint64]] = []
+
+    def add(self, mask: Mask | Labels) -> NDArray[np.uint64]:
+        """Number the components of the slab that follows the one before along z.
+
+        Args:
+            mask: (z, y, x), non-zero = foreground; y and x as in the slabs before.
+
+        Returns:
+            Same shape; provisional ids that no other slab uses, 0 = background.
+
+        Raises:
+            ShapeError: Slices of another size than before.
+        """
+        if self._last is not None and mask.shape[1:] != self._last.shape:
+            raise ShapeError(
+                f"The slab has slices of {mask.shape[1:]} but the one before of {self._last.shape}. "
+                "Slabs must follow each other along z."
+            )
+        local = components(mask, connectivity=self.connectivity)
+        labels = local.astype(np.uint64)
+        labels[local > 0] += np.uint64(self._count)
+        self._count += int(local.max(initial=0))
+        if mask.shape[0]:
+            if self._last is not None:
+                self._joins.append(touching(self._last, labels[0], connectivity=self.connectivity))
+            self._last = labels[-1].copy()
+        return labels
+
+    def final_ids(self) -> NDArray[np.uint64]:
+        """The object of each provisional id, numbered 1..n in the order of their first voxels; 0 stays 0."""
+        joins = np.concatenate([np.zeros((0, 2), np.uint64), *self._joins])
+        return joined_ids(self._count, joins)
+
+
+def touching(above: NDArray[Any], below: NDArray[Any], *, connectivity: int) -> NDArray[np.uint64]:
+    """Which ids of two slices on top of each other touch.
+
+    Args:
+        above: (y, x) labels of the upper slice.
+        below: (y, x) labels of the lower slice.
+        connectivity: 6: straight below; 18: also one step aside; 26: also diagonally.
+
+    Returns:
+        (n, 2) pairs of ids, without repetition.
+    """
+    reach = {6: 0, 18: 1, 26: 2}[connectivity]
+    pairs = [np.zeros((0, 2), np.uint64)]
+    for y in (-1, 0, 1):
+        for x in (-1, 0, 1):
+            if abs(y) + abs(x) <= reach:
+                one, two = _shifted(above, y, x), _shifted(below, -y, -x)
+                both = (one > 0) & (two > 0)
+                pairs.append(np.unique(np.stack([one[both], two[both]], axis=1).astype(np.uint64), axis=0))
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
+def _shifted(plane: NDArray[Any], y: int, x: int) -> NDArray[Any]:
+    rows = slice(max(y, 0), plane.shape[0] + min(y, 0))
+    columns = slice(max(x, 0), plane.shape[1] + min(x, 0))
+    return plane[rows, columns]
+
+
+def joined_ids(count: int, joins: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Merge ids 1..count that are joined, directly or through others.
+
+    Args:
+        count: How many ids there are.
+        joins: (n, 2) pairs of ids.
+
+    Returns:
+        (count + 1,) new id of each old one: 1..m in the order of the lowest old id; 0 for 0.
+    """
+    parent = np.arange(count + 1)
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = int(parent[i])
+        return i
+
+    for one, two in joins.tolist():
+        a, b = root(one), root(two)
+        parent[max(a, b)] = min(a, b)
+    roots = np.array([root(i) for i in range(count + 1)])
+    return np.unique(roots, return_inverse=True)[1].astype(np.uint64)
