@@ -1,11 +1,15 @@
 """The SAM adapter against the package it is built from, and the package's traps."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mitobench.baselines.network import resize
 from mitobench.baselines.sam.model import Embedding, SamModel, build_sam
 from mitobench.baselines.sam.prompts import Prompts, box_prompts, point_prompts
 from mitobench.baselines.sam.shapes import SHAPES, SamShape
@@ -172,6 +176,17 @@ def test_places_are_exact_under_bfloat16(sam: SamModel, image: torch.Tensor) -> 
     assert torch.equal(tokens, sam._embed_prompts(prompts, embedding.size))
 
 
+def test_padding_up_to_the_native_size(sam: SamModel) -> None:
+    """A small image in SAM's square: the padding is 0 after normalisation, whatever the image holds."""
+    seen: list[torch.Tensor] = []
+    handle = sam.image_encoder.patch_embed.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    assert sam.encode(torch.full((1, 1, 32, 20), 200.0), pad_to=64).size == (64, 64)
+    handle.remove()
+    assert not seen[0][:, :, 32:].any()
+    assert not seen[0][:, :, :, 20:].any()
+    assert seen[0][:, :, :32, :20].all()
+
+
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
@@ -228,3 +243,34 @@ def test_boxes_on_many_prompts_agree_with_one_at_a_time(sam: SamModel, image: to
     for index in range(3):
         alone = sam.decode(embedding, box_prompts(boxes[index : index + 1])).logits[0, 0]
         assert torch.allclose(together[index], alone, atol=1e-4)
+
+
+def test_a_batch_is_resized_by_its_own_height_and_width() -> None:
+    """Trap: the package's batched resize takes sizes from batch and channel; 8 x 3 x 768 x 1024 came out 1024 x 384."""
+    batch = torch.rand(8, 3, 12, 16)
+    assert resize(batch, (6, 8)).shape == (8, 3, 6, 8)
+    assert torch.allclose(resize(batch, (6, 8))[5], resize(batch[5:6], (6, 8))[0])
+    assert resize(batch, (24, 32)).shape == (8, 3, 24, 32)
+
+
+def test_only_the_modelling_classes_of_the_package_are_used() -> None:
+    """Traps: its predictor, transforms, mask generator and builders are imported by nothing of ours."""
+    imports = [
+        line.strip()
+        for path in (Path(__file__).parent.parent / "mitobench").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "segment_anything" in line and "import" in line.split()
+    ]
+    assert imports == [
+        "from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer"
+    ]
+
+
+@pytest.mark.slow
+def test_neither_opencv_nor_pycocotools_is_needed() -> None:
+    """Trap: the package needs both for parts that we do not use."""
+    code = (
+        "import sys; sys.modules['cv2'] = sys.modules['pycocotools'] = None\n"
+        "from mitobench.baselines import load_baseline; load_baseline('sam-vit-tiny')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -171,6 +171,10 @@ def test_candidates_fit_their_slice(size: tuple[int, int]) -> None:
         assert one.corner[0] + one.size[0] <= size[0]
         assert 0 <= one.stability <= 1
         assert 0 <= one.grey <= 255
+        rows = torch.nonzero((one.logits > 0).any(dim=1)).flatten()
+        step = one.size[0] / one.logits.shape[0]
+        assert one.box[0] == pytest.approx(one.corner[0] + int(rows[0]) * step)
+        assert one.box[2] == pytest.approx(one.corner[0] + (int(rows[-1]) + 1) * step)
 
 
 def test_zero_shot_gives_instances() -> None:

@@ -120,11 +120,9 @@ def _tile_candidates(
 ) -> list[Candidate]:
     scale = recipe.input / side
     height, width = int(tile.shape[0]), int(tile.shape[1])
-    small = (max(1, round(height * scale)), max(1, round(width * scale)))
-    image = resize(tile[None, None], small)
-    padded = functional.pad(image, (0, recipe.input - small[1], 0, recipe.input - small[0]))
-    embedding = sam.encode(padded)
-    grid = (max(1, round(small[0] / 4)), max(1, round(small[1] / 4)))
+    grid = (max(1, round(height * scale / 4)), max(1, round(width * scale / 4)))
+    image = resize(tile[None, None], (4 * grid[0], 4 * grid[1]))
+    embedding = sam.encode(image, pad_to=recipe.input)
     grey = resize(image, grid)[0, 0]
     points = grid_points((height, width), per_side=recipe.per_side)
     pixels_per_cell = height * width / (grid[0] * grid[1])

@@ -62,6 +62,8 @@ class SamSettings(TrainSettings):
         0.8, "Each encoder block learns at this fraction of the rate of the block after it."
     )
     warmup: int = setting(100, "Steps over which the learning rate rises; then it falls as a cosine.")
+    val_every: int = setting(200, "Steps between two validations.")
+    save_every: int = setting(500, "Steps between two saved states, each three times the weights.")
     grid: int = setting(
         32, "Points along each side of the prompt grid of automatic masks; used by train=rule."
     )
@@ -87,6 +89,8 @@ class TinySettings(SamSettings):
         1.0, "Each encoder block learns at this fraction of the rate of the block after it."
     )
     warmup: int = setting(50, "Steps over which the learning rate rises; then it falls as a cosine.")
+    val_every: int = setting(100, "Steps between two validations.")
+    save_every: int = setting(50, "Steps between two saved states, each three times the weights.")
     grid: int = setting(
         16, "Points along each side of the prompt grid of automatic masks; used by train=rule."
     )

@@ -98,13 +98,15 @@ class SamModel(nn.Module):
         self.register_buffer("mean", torch.tensor(shape.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(shape.std).view(1, -1, 1, 1), persistent=False)
 
-    def encode(self, image: Tensor) -> Embedding:
+    def encode(self, image: Tensor, *, pad_to: int = PATCH) -> Embedding:
         """Embed a batch of grey images of any size.
 
-        Sides that are no multiple of 16 are padded below and to the right, after normalisation, as SAM was trained.
+        Sides that are no multiple of `pad_to` are padded below and to the right with 0 after normalisation, as SAM was
+        trained; black before it would look like something.
 
         Args:
             image: (n, 1, y, x) float in [0, 255].
+            pad_to: A multiple of 16; the native size for images that are to fill SAM's square.
 
         Returns:
             Their embedding; positions are interpolated when the size is not the native one.
@@ -116,7 +118,7 @@ class SamModel(nn.Module):
         _check_grey(image)
         normal = (image.expand(-1, self.channels, -1, -1) - self.mean) / self.std
         height, width = normal.shape[-2:]
-        padded = functional.pad(normal, (0, -width % PATCH, 0, -height % PATCH))
+        padded = functional.pad(normal, (0, -width % pad_to, 0, -height % pad_to))
         tokens = self.image_encoder.patch_embed(padded)
         tokens = tokens + self._positions((tokens.shape[1], tokens.shape[2]))
         for block in self.image_encoder.blocks:
