@@ -18,6 +18,8 @@ Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderbo
 
 MAIN_SCORES = ("iou", "dice", "precision", "recall", "f1_50", "f1_75", "pq", "msa", "voi_split", "voi_merge")
 """Printed by default; --all and --json give the rest."""
+BOARD_COLUMNS = ("dataset", "track", "rank", "entry", "seed", "status")
+"""Printed before the scores; table.csv and --json give the rest."""
 
 
 def score(
@@ -172,7 +174,9 @@ def table(
     if as_json:
         print_json(rows.to_dict(orient="records"))
     else:
-        print_table([str(name) for name in rows.columns], rows.itertuples(index=False))
+        shown = [*BOARD_COLUMNS, *(key for key in MAIN_SCORES if key in rows.columns)]
+        cells = rows[shown].astype(object).where(rows[shown].notna(), None).to_numpy().tolist()
+        print_table(shown, ([f"{c:.4f}" if isinstance(c, float) else c for c in row] for row in cells))
 
 
 def site(
