@@ -174,7 +174,7 @@ def table(
     if as_json:
         print_json(rows.to_dict(orient="records"))
     else:
-        shown = [*BOARD_COLUMNS, *(key for key in MAIN_SCORES if key in rows.columns)]
+        shown = [*BOARD_COLUMNS, *(key for key in MAIN_SCORES[:7] if key in rows.columns)]
         cells = rows[shown].astype(object).where(rows[shown].notna(), None).to_numpy().tolist()
         print_table(shown, ([f"{c:.4f}" if isinstance(c, float) else c for c in row] for row in cells))
 
