@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mitobench.baselines import (
     BASELINES,
@@ -47,6 +48,19 @@ def test_each_card_is_complete(key: str) -> None:
     assert len(card.summary) > 40
     assert card.trainable or card.runs_untrained
     assert card.extra is None or card.source is not None
+
+
+def test_cards_count_the_weights_of_the_default_recipe() -> None:
+    """What a card says about size is what is built; official sizes are counted without memory."""
+    from mitobench.baselines.sam.model import SamModel
+    from mitobench.baselines.sam.shapes import SHAPES
+    from mitobench.baselines.unet import UnetSettings, build_unet
+
+    nets: dict[str, torch.nn.Module] = {"unet": build_unet(channels=UnetSettings().channels, seed=0)}
+    with torch.device("meta"):
+        nets |= {key: SamModel(shape) for key, shape in SHAPES.items()}
+    for key, net in nets.items():
+        assert BASELINES[key].parameters == sum(weight.numel() for weight in net.parameters()), key
 
 
 def test_import_is_light() -> None:

@@ -37,7 +37,7 @@ BASELINES: dict[str, BaselineCard] = {
             runs_untrained=False,
             source="https://doi.org/10.1007/978-3-030-12029-0_40",
             extra="train",
-            parameters=0,
+            parameters=402_442,
         ),
         BaselineCard(
             key="sam-vit-tiny",
@@ -48,7 +48,7 @@ BASELINES: dict[str, BaselineCard] = {
             runs_untrained=True,
             source=_SAM,
             extra="train",
-            parameters=0,
+            parameters=513_256,
         ),
         BaselineCard(
             key="sam-vit-b",

@@ -62,6 +62,7 @@ class SamSettings(TrainSettings):
         0.8, "Each encoder block learns at this fraction of the rate of the block after it."
     )
     warmup: int = setting(100, "Steps over which the learning rate rises; then it falls as a cosine.")
+    threads: int = setting(0, "Processor threads; 0 leaves the number to torch.")
     val_every: int = setting(200, "Steps between two validations.")
     save_every: int = setting(500, "Steps between two saved states, each three times the weights.")
     grid: int = setting(
@@ -89,6 +90,7 @@ class TinySettings(SamSettings):
         1.0, "Each encoder block learns at this fraction of the rate of the block after it."
     )
     warmup: int = setting(50, "Steps over which the learning rate rises; then it falls as a cosine.")
+    threads: int = setting(1, "Processor threads; 0 leaves the number to torch.")
     val_every: int = setting(100, "Steps between two validations.")
     save_every: int = setting(50, "Steps between two saved states, each three times the weights.")
     grid: int = setting(
