@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -281,7 +282,7 @@ def measure(task: str, files: Path, *, rounds: int, seconds: float, only: str) -
         for name in TABLES[task]:
             for workers in modes:
                 if (
-                    only not in name
+                    not re.search(only, name)
                     or workers not in peers.ONLY_WORKERS[name]
                     or "failed" in results.get((name, workers), {})
                 ):
@@ -388,7 +389,7 @@ def main() -> None:
     )
     parser.add_argument("--shape", default="165,768,1024", help="z,y,x of the volume")
     parser.add_argument("--tasks", default="patch2d,patch3d,grid,hub,stitch")
-    parser.add_argument("--only", default="", help="part of a contender's name")
+    parser.add_argument("--only", default="", help="regular expression: contenders to time")
     parser.add_argument("--seconds", type=float, default=2.0, help="per contender and round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
