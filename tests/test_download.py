@@ -19,6 +19,7 @@ from fake_host import Host, serving
 
 from mitobench.datasets.card import RemoteFile
 from mitobench.datasets.download import Patience, check_url, download
+from mitobench.datasets.partial import Note, Partial
 from mitobench.errors import FetchError
 
 QUICK = Patience(connect_s=2, stall_s=0.4, tries=3, wait_s=0.01)
@@ -259,6 +260,26 @@ def test_the_next_url_is_tried(host: Host, file: RemoteFile, target: Path) -> No
     assert [seen["path"] for seen in host.seen] == ["/file.zip", "/mirror.zip"]
 
 
+def test_a_mirror_does_not_continue_another_hosts_file(host: Host, file: RemoteFile, target: Path) -> None:
+    """Two hosts may pack the same data into different bytes."""
+    mirrors = replace(file, urls=(host.url, host.url.replace("file", "mirror")))
+    host.modes = ["cut:327680"]
+    download(mirrors, target, patience=ONCE)
+    assert target.read_bytes() == host.content
+    assert host.seen[1]["path"] == "/mirror.zip"
+    assert "range" not in host.seen[1]
+
+
+def test_old_bytes_go_before_the_new_note_comes(tmp_path: Path) -> None:
+    """A kill between the two must not leave old bytes under the new note."""
+    part = Partial(tmp_path / "a.zip")
+    part.path.write_bytes(b"old")
+    part.start(Note(url="https://x", validator='"new"', total=3))
+    assert (part.size, part.note()) == (0, Note(url="https://x", validator='"new"', total=3))
+    part.drop()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_busy_hosts_are_asked_again(host: Host, file: RemoteFile, target: Path, status: int) -> None:
     """Statuses that pass are waited out."""
@@ -271,7 +292,9 @@ def test_every_failure_is_listed(host: Host, file: RemoteFile, target: Path) -> 
     """The message names each URL with its reason and says how to go on by hand."""
     both = replace(file, urls=(host.url, "https://127.0.0.1:9/nobody.zip"))
     host.modes = ["status:403"]
-    with pytest.raises(FetchError, match=r"(?s)file.zip: HTTP 403.*nobody.zip: the host refuses connections.*--from"):
+    with pytest.raises(
+        FetchError, match=r"(?s)file.zip: HTTP 403.*nobody.zip: the host refuses connections.*--from"
+    ):
         download(both, target, patience=replace(ONCE, connect_s=0.5))
 
 
