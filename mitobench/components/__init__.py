@@ -1,6 +1,6 @@
 """From a mask to objects: connected components of one connectivity and smallest size. No scores live here."""
 
-from mitobench.components.label import as_objects, components, drop_small
+from mitobench.components.label import as_objects, components, drop_small, warn_of_shades
 from mitobench.components.slabs import SlabComponents
 
-__all__ = ["SlabComponents", "as_objects", "components", "drop_small"]
+__all__ = ["SlabComponents", "as_objects", "components", "drop_small", "warn_of_shades"]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from mitobench.errors import BadInputError, DtypeError
 from mitobench.volume import LabelKind, Labels, Mask
 
-CONNECTIVITIES = {2: (4, 8), 3: (6, 18, 26)}
-"""Allowed connectivities by number of dimensions."""
+CONNECTIVITIES = {2: "4 (or 6) or 8 (or 26)", 3: "6, 18 or 26"}
+"""Connectivities by number of dimensions."""
 
 
 def components(
@@ -20,7 +20,7 @@ def components(
 
     Args:
         mask: (z, y, x) or (y, x); bool or integer, non-zero = foreground.
-        connectivity: 6, 18 or 26 in three dimensions; 4 or 8 in two. 6 also means 4 in two dimensions.
+        connectivity: 6, 18 or 26 in three dimensions; in two, 4 or 6 mean the sides, 8 or 26 also the corners.
         min_voxels: Smaller components become background.
 
     Returns:
@@ -34,26 +34,31 @@ def components(
 
     if mask.dtype.kind not in "iub":
         raise DtypeError(f"The mask is {mask.dtype}; expected bool or an integer dtype. Threshold it first.")
-    wanted = {6: 4, 26: 8}.get(connectivity, connectivity) if mask.ndim == 2 else connectivity
-    if wanted not in CONNECTIVITIES.get(mask.ndim, ()):
+    wanted = {4: 6, 8: 26}.get(connectivity, connectivity) if mask.ndim == 2 else connectivity
+    if mask.ndim not in (2, 3) or wanted not in (6, 18, 26):
         raise BadInputError(
             f"Connectivity {connectivity} does not exist in {mask.ndim} dimensions; "
-            f"expected one of {CONNECTIVITIES.get(mask.ndim, ())}."
+            f"expected {CONNECTIVITIES.get(mask.ndim, 'two or three dimensions')}."
         )
+    warn_of_shades(mask)
     foreground = np.ascontiguousarray(mask != 0 if mask.dtype != np.bool_ else mask)
-    if mask.dtype != np.bool_:
-        _warn_of_shades(cast("Labels", mask), foreground)
+    # a plane goes in as one slice: in two dimensions cc3d numbers 8-connected components in another order
+    volume = foreground.reshape(1, *mask.shape) if mask.ndim == 2 else foreground
+    if sum(size == 1 for size in volume.shape) > 1:
+        wanted = 6  # on a line all connectivities are one, and cc3d 4.1 fails there with 26
     labels: NDArray[np.unsignedinteger[Any]] = cc3d.connected_components(
-        foreground, connectivity=cast("Literal[4, 6, 8, 18, 26]", wanted)
-    )
+        volume, connectivity=cast("Literal[6, 18, 26]", wanted)
+    ).reshape(mask.shape)
     return drop_small(labels, min_voxels=min_voxels) if min_voxels > 1 else labels
 
 
-def _warn_of_shades(mask: Labels, foreground: Mask) -> None:
+def warn_of_shades(mask: Mask | Labels) -> None:
     """Warn when a mask is not two-valued: it may be instance labels, a probability, or a badly saved image."""
     largest = mask.max(initial=0)
-    other = int(np.count_nonzero(foreground)) - int(np.count_nonzero(mask == largest))
-    if largest and other:
+    if mask.dtype == np.bool_ or not largest:
+        return
+    other = int(np.count_nonzero(mask)) - int(np.count_nonzero(mask == largest))
+    if other:
         warnings.warn(
             f"A mask holds {other} foreground voxels of values other than {largest}; all non-zero voxels count "
             "as foreground. If the values are ids of objects, say that the labels are of kind 'instance'.",

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
+from mitobench.components import as_objects, warn_of_shades
 from mitobench.metrics.anatomy import CAUSES, anatomy_scores, total_anatomy
 from mitobench.metrics.border import Faces
 from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_table
-from mitobench.metrics.count import overlap_table
+from mitobench.metrics.count import check_labels, overlap_table
 from mitobench.metrics.instance import instance_scores, pairs_of, total_objects
+from mitobench.metrics.mask_runs import NEIGHBOURS, mask_table
 from mitobench.metrics.mitoem import mitoem_scores
 from mitobench.metrics.overlap import OverlapTable
 from mitobench.metrics.semantic import semantic_scores, total_counts
@@ -104,7 +108,7 @@ def score_labels(
         kind_true: "semantic" turns the foreground into its connected components; "instance" takes ids as
             objects. None means semantic for bool arrays and instance for integers.
         kind_pred: The same for the prediction.
-        connectivity: 6 (faces) or 26 (faces, edges, corners), for semantic sides.
+        connectivity: 6 (faces), 18 (and edges) or 26 (and corners), for semantic sides.
         min_voxels: Components smaller than this are dropped from semantic sides.
         tolerances_nm: Of the surface Dice.
         faces: Whether the foreground ends at the faces of the array ("closed") or goes on ("open").
@@ -122,15 +126,57 @@ def score_labels(
         >>> score_labels(labels_true=truth, labels_pred=truth, voxel_size_nm=(4.6, 4.6))["hd95"]
         0.0
     """
-    from mitobench.components import as_objects
-
-    true = as_objects(labels_true, kind=kind_true, connectivity=connectivity, min_voxels=min_voxels)
-    pred = as_objects(labels_pred, kind=kind_pred, connectivity=connectivity, min_voxels=min_voxels)
-    table = overlap_table(labels_true=true, labels_pred=pred, ignore=ignore)
+    check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
+    table = object_table(
+        labels_true=labels_true,
+        labels_pred=labels_pred,
+        ignore=ignore,
+        kind_true=kind_true,
+        kind_pred=kind_pred,
+        connectivity=connectivity,
+        min_voxels=min_voxels,
+    )
     scores = score_tables([table])
     if voxel_size_nm is not None:
+        if min_voxels > 1:  # what was too small for an object has no surface either
+            labels_true, labels_pred = (
+                as_objects(labels, kind=kind, connectivity=connectivity, min_voxels=min_voxels)
+                for labels, kind in ((labels_true, kind_true), (labels_pred, kind_pred))
+            )
         surface = surface_table(
-            labels_true=true, labels_pred=pred, voxel_size_nm=voxel_size_nm, ignore=ignore, faces=faces
+            labels_true=labels_true,
+            labels_pred=labels_pred,
+            voxel_size_nm=voxel_size_nm,
+            ignore=ignore,
+            faces=faces,
         )
         scores.update(surface_scores(surface, tolerances_nm=tolerances_nm))
     return scores
+
+
+def object_table(
+    *,
+    labels_true: Labels | Mask,
+    labels_pred: Labels | Mask,
+    ignore: Mask | None = None,
+    kind_true: LabelKind | None = None,
+    kind_pred: LabelKind | None = None,
+    connectivity: int = 6,
+    min_voxels: int = 0,
+) -> OverlapTable:
+    """The overlap table of objects, of which either side may be a mask; see `score_labels` for the options."""
+    semantic = [
+        kind == "semantic" or (kind is None and labels.dtype == np.bool_)
+        for kind, labels in ((kind_true, labels_true), (kind_pred, labels_pred))
+    ]
+    if all(semantic) and ignore is None and connectivity in NEIGHBOURS and labels_true.ndim in (2, 3):
+        warn_of_shades(labels_true)
+        warn_of_shades(labels_pred)
+        return mask_table(
+            mask_true=labels_true, mask_pred=labels_pred, connectivity=connectivity, min_voxels=min_voxels
+        )
+    true, pred = (
+        as_objects(labels, kind=kind, connectivity=connectivity, min_voxels=min_voxels)
+        for labels, kind in ((labels_true, kind_true), (labels_pred, kind_pred))
+    )
+    return overlap_table(labels_true=true, labels_pred=pred, ignore=ignore)
