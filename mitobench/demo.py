@@ -90,7 +90,7 @@ def run_demo(
 
 def _place(rank: object) -> str:
     """A rank for people; controls have none."""
-    return "" if str(rank) == "<NA>" else str(rank)
+    return str(rank) if isinstance(rank, int) else ""
 
 
 def _show_data(say: Callable[[str], None]) -> None:
