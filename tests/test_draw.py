@@ -67,7 +67,7 @@ def test_palette_stays_apart_on_tissue(sight: str) -> None:
 
 
 def test_a_palette_that_is_safe_as_ink_fails_on_tissue() -> None:
-    """The test above can fail: green, vermillion and blue of the same family come close for deutan eyes."""
+    """The test above can fail: green, vermilion and blue of the same family come close for deutan eyes."""
     assert _closest(((0, 158, 115), (213, 94, 0), (0, 114, 178)), "deutan") < 7
 
 

@@ -22,7 +22,7 @@ Mask2 = NDArray[np.bool_]
 HIT = (0x00, 0x72, 0xB2)
 """Mitochondrion in truth and prediction: blue."""
 FALSE_ALARM = (0xD5, 0x5E, 0x00)
-"""Mitochondrion in the prediction alone: vermillion."""
+"""Mitochondrion in the prediction alone: vermilion."""
 MISS = (0xF0, 0xE4, 0x42)
 """Mitochondrion in the truth alone: yellow, hatched."""
 ALPHA = 0.6

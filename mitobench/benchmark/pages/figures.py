@@ -162,7 +162,7 @@ def _figure(item: GallerySlice, pictures: _Pictures, record: Json) -> str:
         (
             "Prediction against truth",
             pictures.errors,
-            "hits blue, false alarms vermillion, misses yellow and hatched",
+            "hits blue, false alarms vermilion, misses yellow and hatched",
         ),
         ("Prediction", pictures.mask, "predicted mitochondria"),
         ("Probability", pictures.probability, "from dark blue, 0, to yellow, 1"),

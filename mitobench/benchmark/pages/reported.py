@@ -60,7 +60,9 @@ def _block(source: str, url: str, caveat: str, rows: Sequence[Reported]) -> str:
         + "</p>"
     )
     return note + html.table(
-        ("Model", "Numbers", "Protocol, as far as stated"), cells, caption="Reported, not measured"
+        ("Model", "Numbers", "Protocol, as far as stated"),
+        cells,
+        caption=f"{rows[0].dataset}: {source}. {caveat}",
     )
 
 
