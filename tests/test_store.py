@@ -45,6 +45,8 @@ def slow(card, files):
 
 registry.DATASETS = {{"vnc": replace(fake.dataset, read=slow)}}
 Path({ready!r}).touch()
+while not Path({go!r}).exists():
+    time.sleep(0.002)
 fetch("vnc", root={root!r}, archives=fake.archives)
 verify("vnc", root={root!r})
 print("verified", flush=True)
@@ -66,11 +68,18 @@ def store(fake: Fake) -> Path:
     return fetch("vnc")
 
 
-def run(tmp_path: Path, root: Path, *, name: str, pause: float = 0.0) -> subprocess.Popen[str]:
-    """A fetching process that has got as far as starting the fetch."""
+def run(
+    tmp_path: Path, root: Path, *, name: str, pause: float = 0.0, go: Path | None = None
+) -> subprocess.Popen[str]:
+    """A process that stands ready to fetch, and starts as soon as `go` exists (None: at once)."""
     ready = tmp_path / f"{name}.ready"  # a line on stdout could take the lines after it along when it is read
     code = FETCH.format(
-        tests=str(TESTS), folder=str(tmp_path / name), root=str(root), pause=pause, ready=str(ready)
+        tests=str(TESTS),
+        folder=str(tmp_path / name),
+        root=str(root),
+        pause=pause,
+        ready=str(ready),
+        go=str(go or tmp_path),
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MITOBENCH")}
     environment["PYTHONPATH"] = str(TESTS.parent)
@@ -131,7 +140,9 @@ def test_a_killed_conversion_is_repaired_by_the_next(tmp_path: Path, data_root: 
 
 def test_two_processes_at_once_do_not_meet(tmp_path: Path, data_root: Path) -> None:
     """Both end with the same verified store; the work is done once."""
-    both = [run(tmp_path, data_root, name=name, pause=0.01) for name in ("one", "two")]
+    go = tmp_path / "go"
+    both = [run(tmp_path, data_root, name=name, pause=0.01, go=go) for name in ("one", "two")]
+    go.touch()
     out = [finish(process) for process in both]
     assert ["verified" in text for text in out] == [True, True]
     assert sorted("converting" in text for text in out) == [False, True]
