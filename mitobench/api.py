@@ -214,3 +214,51 @@ def validate(
     return validate_prediction(
         Path(path), volumes=volumes, dataset=dataset, version=str(volumes.version), split=split, track=track
     )
+
+
+def pack(
+    path: Path | str,
+    *,
+    dataset: str,
+    out: Path | str,
+    model: str,
+    split: str = "test",
+    track: str = "auto",
+    version: int | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Path:
+    """Copy a prediction of any readable form into the canonical container; nothing is resampled.
+
+    Args:
+        path: As for `score`.
+        dataset: Dataset key.
+        out: The folder to write.
+        model: Key of the model, such as "my-unet".
+        split: Which split.
+        track: What the model knew at test time.
+        version: Split version; the newest when None.
+        seed: Of the model.
+        progress: Told about finished volumes.
+
+    Returns:
+        The folder, which scores exactly as the source does.
+    """
+    from mitobench.benchmark.pack import pack_prediction
+    from mitobench.benchmark.tracks import load_track
+    from mitobench.datasets import load_split
+
+    load_track(track)
+    volumes = load_split(dataset, split, version=version)
+    return pack_prediction(
+        Path(path),
+        Path(out),
+        volumes=volumes,
+        dataset=dataset,
+        version=str(volumes.version),
+        split=split,
+        track=track,
+        model=model,
+        seed=seed,
+        progress=progress,
+    )

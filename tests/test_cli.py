@@ -210,3 +210,13 @@ def test_validate_passes_and_fails(
     assert "pass" in invoke("validate", str(tmp_path), "--dataset", DATASET)
     np.save(tmp_path / f"{volume_name}.npy", truth[:-1])
     assert "fail" in mitobench("validate", str(tmp_path), "--dataset", DATASET, expected=2).stdout
+
+
+def test_packed_predictions_score_the_same(tmp_path: Path, truth: np.ndarray, volume_name: str) -> None:
+    """pack moves labels without changing one: same label root, same scores."""
+    np.save(tmp_path / f"{volume_name}.npy", np.roll(truth, 3, axis=2))
+    source, packed = str(tmp_path / f"{volume_name}.npy"), str(tmp_path / "packed")
+    invoke("pack", source, "--dataset", DATASET, "--out", packed, "--model", "rolled")
+    records = [json.loads(invoke("score", path, "--dataset", DATASET, "--json")) for path in (source, packed)]
+    assert records[0]["scores"] == records[1]["scores"]
+    assert records[0]["prediction"]["label_roots"] == records[1]["prediction"]["label_roots"]

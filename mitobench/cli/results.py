@@ -79,6 +79,35 @@ def validate(
         raise typer.Exit(2)
 
 
+def pack(
+    path: Prediction,
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option(help="Prediction folder to write.")],
+    model: Annotated[str, typer.Option(help="Key of the model, such as my-unet.")],
+    split: Split = "test",
+    track: Track = "auto",
+    seed: Annotated[int, typer.Option(help="Of the model.")] = 0,
+    version: Version = None,
+) -> None:
+    """Copy a prediction (npy, TIFF, PNG slices, zarr) into the canonical container; nothing is resampled."""
+    from mitobench import api
+
+    with progress_bar() as progress:
+        written = api.pack(
+            path,
+            dataset=dataset,
+            out=out,
+            model=model,
+            split=split,
+            track=track,
+            version=version,
+            seed=seed,
+            progress=progress,
+        )
+    say(f"Packed into {written}. Next:")
+    say(f"mitobench validate {written} --dataset {dataset} --split {split} --track {track}")
+
+
 def submit(
     path: Prediction,
     model: Annotated[Path, typer.Option(help="model.toml that says whose entry this is.")],
@@ -195,6 +224,7 @@ def register(app: typer.Typer) -> None:
     """Hang these commands on the app."""
     app.command()(score)
     app.command()(validate)
+    app.command()(pack)
     app.command()(submit)
     app.command()(why)
     app.add_typer(leaderboard, name="leaderboard")
