@@ -39,17 +39,27 @@ TABLES: dict[str, dict[str, Any]] = {
     "patch3d": peers.LOADERS,
     "hub": peers.HUB,
     "grid": peers.GRIDS,
-    "stitch": peers.STITCHERS,
+    "blend": {name: f for name, f in peers.STITCHERS.items() if "no blend" not in name},
+    "place": {name: f for name, f in peers.STITCHERS.items() if "no blend" in name},
 }
 TITLES = {
     "patch2d": "Random patches of 256 x 256 with masks, pairs/s, batches of 32",
     "patch3d": "Random patches of 64 x 256 x 256 with masks, pairs/s, batches of 4",
     "hub": "Rows of Hugging Face datasets: grid patches of 256 x 256 with masks, shuffled, pairs/s",
     "grid": "Whole grid of 256 x 256, patches without foreground left out, cells/s",
-    "stitch": "Stitching patches of 64 x 256 x 256 that overlap by half, Mvoxel/s of the result",
+    "blend": "Blending patches of 64 x 256 x 256 that overlap by half, Mvoxel/s of the result",
+    "place": "The same patches put back without blending, Mvoxel/s of the result",
 }
-UNIT = {"patch2d": "pairs/s", "patch3d": "pairs/s", "hub": "pairs/s", "grid": "cells/s", "stitch": "Mvoxel/s"}
+UNIT = {
+    "patch2d": "pairs/s",
+    "patch3d": "pairs/s",
+    "hub": "pairs/s",
+    "grid": "cells/s",
+    "blend": "Mvoxel/s",
+    "place": "Mvoxel/s",
+}
 BATCHES = {"patch2d": 32, "patch3d": 4, "hub": 32}
+ONCE = ("grid", "blend", "place")  # tasks that are one call on the whole volume
 N_PLACES = {"patch2d": 20000, "patch3d": 640, "hub": 0}
 
 
@@ -260,7 +270,7 @@ def run_child(task: str, name: str, workers: int, files: Path, seconds: float) -
         "PYTHONWARNINGS": "ignore",
         "TQDM_DISABLE": "1",
     }
-    if task not in ("grid", "stitch"):
+    if task not in ONCE:
         quiet["OMP_NUM_THREADS"] = "1"  # stacking a batch on spinning threads only takes time from the others
     try:
         done = subprocess.run(
@@ -276,7 +286,7 @@ def run_child(task: str, name: str, workers: int, files: Path, seconds: float) -
 
 
 def measure(task: str, files: Path, *, rounds: int, seconds: float, only: str) -> dict[tuple[str, int], Any]:
-    modes = (0,) if task in ("grid", "stitch") else (0, 2)
+    modes = (0,) if task in ONCE else (0, 2)
     results: dict[tuple[str, int], Any] = {}
     for _ in range(rounds):
         for name in TABLES[task]:
@@ -307,7 +317,7 @@ def is_peer(name: str) -> bool:
 def table(task: str, results: dict[tuple[str, int], Any]) -> list[str]:
     """One row per contender and mode, fastest first, with the ratio to the fastest peer of that mode."""
     lines = [f"## {TITLES[task]}", ""]
-    once = task in ("grid", "stitch")
+    once = task in ONCE
     modes = sorted({workers for _, workers in results})
     for workers in modes:
         rows = {name: r for (name, w), r in results.items() if w == workers}
@@ -316,7 +326,7 @@ def table(task: str, results: dict[tuple[str, int], Any]) -> list[str]:
         limit = max((rate for name, rate in rates.items() if name.startswith("limit")), default=None)
         if not once:
             lines += [f"### {'In process' if workers == 0 else f'{workers} workers or threads'}", ""]
-        extra = {"grid": " kept |", "stitch": " largest error |"}.get(task, "")
+        extra = {"grid": " kept |", "blend": " largest error |", "place": " largest error |"}.get(task, "")
         to_limit = " of copy limit |" if limit else ""
         peak = " VmHWM MB |" if once else ""
         lines.append(
@@ -339,7 +349,7 @@ def table(task: str, results: dict[tuple[str, int], Any]) -> list[str]:
             cells += [f"{median['hwm']:,.0f}"] if once else []
             cells += [f"{median['rate'] / best:.2f}"] + ([f"{median['rate'] / limit:.2f}"] if limit else [])
             cells += [f"{median['kept']:.0f}"] if task == "grid" else []
-            cells += [f"{median['error']:.1g}"] if task == "stitch" else []
+            cells += [f"{median['error']:.1g}"] if task in ("blend", "place") else []
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return lines
@@ -388,7 +398,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shape", default="165,768,1024", help="z,y,x of the volume")
-    parser.add_argument("--tasks", default="patch2d,patch3d,grid,hub,stitch")
+    parser.add_argument("--tasks", default="patch2d,patch3d,grid,hub,blend,place")
     parser.add_argument("--only", default="", help="regular expression: contenders to time")
     parser.add_argument("--seconds", type=float, default=2.0, help="per contender and round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -400,7 +410,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         task, name, workers, files, seconds = options.child
-        once = task in ("grid", "stitch")
+        once = task in ONCE
         result = (
             time_once(task, name, Path(files))
             if once
@@ -423,8 +433,8 @@ def main() -> None:
             f"Arrays: {shape} uint8 image and labels, {note.read_text()}; page cache warm.",
             f"Packages: {versions()}.",
             f"Median of {options.rounds} rounds of {options.seconds:g} s, contenders in turn, a process each.",
-            "'extra MB' is the peak of private memory of all its processes above imports (and arrays, for grid and",
-            "stitch); 'CPU us each' counts all its processes too.",
+            "'extra MB' is the peak of private memory of all its processes above imports (and arrays, for tasks",
+            "that are one call); 'CPU us each' counts all its processes too.",
             "",
         ]
         for task in options.tasks.split(","):
