@@ -154,6 +154,27 @@ def test_output_may_be_a_map_or_a_chunked_store(tmp_path, stride: tuple[int, int
         assert np.array_equal(np.asarray(out[:]), volume)
 
 
+@pytest.mark.parametrize("stride", [(4, 4), (2, 3)])
+def test_chunks_are_written_once(stride: tuple[int, int]) -> None:
+    """Slices arrive one by one; a store with chunks of three slices is written three slices at a time."""
+
+    class Store:
+        shape, chunks, dtype = (8, 8, 9), (3, 8, 8), np.dtype(np.uint8)
+
+        def __init__(self) -> None:
+            self.array, self.written = np.zeros(self.shape, np.uint8), []
+
+        def __setitem__(self, key: slice, values: NDArray[np.uint8]) -> None:
+            self.array[key] = values
+            self.written.append((key.start, key.stop))
+
+    store, volume = Store(), _volume((8, 8, 9), "uint8")
+    origins = grid_origins(volume.shape, patch_shape=(4, 4), stride=stride)
+    stitch_patches(cut_patches(volume, origins, patch_shape=(4, 4)), origins, volume.shape, out=store)
+    assert store.written == [(0, 3), (3, 6), (6, 8)]
+    assert np.array_equal(store.array, volume)
+
+
 def test_float_patches_become_uint8_when_asked() -> None:
     """A dtype for the result rounds, with and without overlap."""
     for stride in ((2, 2), (1, 1)):

@@ -53,7 +53,8 @@ def stitch_patches(
         halo: Margin that is cut off each inner side of a patch before it counts, in voxels: one number, which
             leaves z alone for patches of a single slice, or (z, y, x).
         dtype: Of the result; None takes that of the patches, or of `out`. Blends are rounded for integers.
-        out: Something of that shape to write into, plane by plane: array, memory map, zarr array.
+        out: Something of that shape to write into: array, memory map, or zarr array, a chunk's depth at a
+            time.
         fill: Value of voxels that no patch covers; None makes them an error.
         threads: Threads that add the planes of a patch; the result does not depend on it.
 
@@ -89,7 +90,7 @@ def stitch_patches(
     grid = None if places is None else grid_pieces(places, size, patch.shape, margin, weights)
     labels = _is_label(patch.dtype, np.dtype(out.dtype), weights)
     placed = _same_shape(chain([first], placed), patch.shape)
-    if grid is not None and are_disjoint(grid):
+    if grid is not None and isinstance(out, np.ndarray) and are_disjoint(grid):
         _place_once(placed, out, grid)
         return _as_array(out)
     planes: Planes = (
@@ -188,6 +189,7 @@ def _roll(
 ) -> None:
     """Add patch after patch; write out each plane once no later patch can reach it."""
     done, planes, windows = 0, adder.planes, WindowCache(adder.planes.window_dtype)
+    depth = (getattr(out, "chunks", None) or (1,))[0]  # HDF5 without chunks says None
     for origin, values in placed:
         if grid is None:
             pieces = [
@@ -202,8 +204,10 @@ def _roll(
                 f"The patch at {origin} comes after planes up to z={done - 1} were finished. "
                 "Sort the patches by the z of their origins, or pass a list with its origins."
             )
-        _write(planes, out, done, min(along_z.start, size[0]), fill)
-        done = max(done, along_z.start)
+        # Whole chunks at a time: writing a part of one makes a chunked store read and pack it again.
+        finished = min(along_z.start, size[0]) // depth * depth
+        _write(planes, out, done, finished, fill)
+        done = max(done, finished)
         if along_y.start == along_y.stop or along_x.start == along_x.stop:
             continue
         window = windows.get(along_y.weight, along_x.weight)
