@@ -127,7 +127,7 @@ def dataset_facts(key: str) -> DatasetFacts:
             split,
             box.volume,
             _box_text(box.start, box.stop),
-            " x ".join(map(str, box.shape)),
+            " x ".join(str(length or "?") for length in box.shape),
         )
         for split in manifest.splits
         for box in manifest.boxes(split)
@@ -150,7 +150,7 @@ def dataset_facts(key: str) -> DatasetFacts:
 
 def _box_text(start: Sequence[int], stop: Sequence[int]) -> str:
     axes = zip("zyx", start, stop, strict=True)
-    return ", ".join(f"{axis} {low} to {high - 1}" for axis, low, high in axes)
+    return ", ".join(f"{axis} {low} to {high - 1 if high else 'end'}" for axis, low, high in axes)
 
 
 def _need_mkdocs() -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from mitobench.datasets import (
     registry,
     verify,
 )
+from mitobench.datasets.card import NOT_PINNED
 from mitobench.datasets.reading import SPLITS
 from mitobench.errors import DatasetNotFoundError, UnknownNameError
 
@@ -65,15 +67,16 @@ def test_card_is_complete(key: str) -> None:
 
 @pytest.mark.parametrize("key", DOWNLOADED)
 def test_files_are_pinned(key: str) -> None:
-    """Every published file has an https URL, a size to expect and a hash for all that is read."""
+    """Every published file has an https URL and a size to expect; hashes are hashes, or said to be not known."""
     card = load_card(key)
-    assert card.raw_bytes > 0
+    assert card.download_bytes > 0
     for file in card.files:
         assert file.urls
         assert file.expected_bytes > 0
         assert all(url.startswith("https://") or file.allow_http for url in file.urls)
-        assert file.members
-        assert all(len(sha256) == 64 and int(sha256, 16) >= 0 for sha256 in file.members.values())
+        assert file.members or (file.patterns and file.sha256)
+        for found in filter(None, [file.sha256, *file.members.values()]):
+            assert re.fullmatch(r"[0-9a-f]{64}|git-sha1:[0-9a-f]{40}", found)
         assert not any(name.startswith("/") or ".." in name for name in file.members)
     members = [name for file in card.files for name in file.members]
     assert len(set(members)) == len(members), "a reader asks by path alone, so no path may be in two files"
@@ -98,6 +101,13 @@ def test_card_and_manifest_tell_the_same_volumes() -> None:
             assert volume.labelled == (manifest.volumes[volume.name].labels_sha256 is not None)
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_not_pinned_is_said(key: str) -> None:
+    """The card of a dataset whose manifest lacks a hash says so, and no other card does."""
+    pinned = load_manifest(key, None, SPLITS).pinned
+    assert pinned == (NOT_PINNED not in load_card(key).known_flaws)
+
+
 def test_fake_loads_as_its_truth(fake: Fake) -> None:
     """The real reader on a tiny archive in the real layout gives exactly what was drawn."""
     card = fake.dataset.card
@@ -106,8 +116,8 @@ def test_fake_loads_as_its_truth(fake: Fake) -> None:
         split = load_split(card.key, name)
         assert len(split) == len(manifest.splits[name])
         for volume, box in zip(split, manifest.splits[name], strict=True):
-            image, labels = fake.truth[box.volume]
-            cut = tuple(slice(start, stop) for start, stop in zip(box.start, box.stop, strict=True))
+            image, labels, *ignore = fake.truth[box.volume]
+            cut = tuple(slice(start, stop or None) for start, stop in zip(box.start, box.stop, strict=True))
             np.testing.assert_array_equal(volume.image, image[cut])
             assert volume.image.dtype == np.uint8
             assert isinstance(volume.image, np.memmap)
@@ -116,6 +126,10 @@ def test_fake_loads_as_its_truth(fake: Fake) -> None:
             assert volume.voxel_size_nm == card.voxel_size_nm
             assert volume.label_kind == card.label_kind
             assert (volume.labels is None) == (name == "unlabelled")
+            assert (volume.ignore is None) == (not ignore)
+            if volume.ignore is not None:
+                np.testing.assert_array_equal(volume.ignore, ignore[0][cut])
+                assert volume.ignore.dtype == np.bool_
             if labels is not None and volume.labels is not None:
                 np.testing.assert_array_equal(volume.labels, labels[cut])
                 assert volume.labels.dtype == np.dtype(card.label_dtype)
@@ -131,11 +145,11 @@ def test_fake_verifies(fake: Fake) -> None:
 
 def test_loading_again_reads_no_voxel(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call neither hashes nor converts, and needs no archive."""
-    load_split(fake.dataset.card.key, "train")
+    load_split(fake.dataset.card.key, "test")
     monkeypatch.delenv("MITOBENCH_SOURCES")
     monkeypatch.setattr(sys.modules["mitobench.datasets.fetch"], "write_store", None)
     monkeypatch.setattr("mitobench.arrays.hashes.hashlib", None)
-    assert len(load_split(fake.dataset.card.key, "train", download=False)) >= 1
+    assert len(load_split(fake.dataset.card.key, "test", download=False)) >= 1
 
 
 def test_vnc_fake_would_catch_a_naive_reading(

@@ -15,16 +15,27 @@ NUMBERS = {"train": 1, "val": 2, "test": 3, "unlabelled": 4}
 
 
 def painted(manifest: SplitManifest, name: str) -> np.ndarray:
-    """A published volume with every voxel marked by the split that uses it; fails when two do."""
-    owner = np.zeros(manifest.volumes[name].shape, np.uint8)
-    for split, boxes in manifest.splits.items():
-        for box in boxes:
-            if box.volume == name:
-                cut = owner[
-                    tuple(slice(start, stop) for start, stop in zip(box.start, box.stop, strict=True))
-                ]
-                assert not cut.any(), f"{split} takes voxels of another split of {name}"
-                cut[...] = NUMBERS[split]
+    """A published volume with every voxel marked by the split that uses it; fails when two do.
+
+    Planes are drawn with one cell for each stretch of y and x between the corners of boxes, which loses
+    nothing. Along an axis of unknown length, boxes must run from end to end: one cell.
+    """
+    shape = manifest.volumes[name].shape
+    boxes = [(split, box) for split, boxes in manifest.splits.items() for box in boxes if box.volume == name]
+    corners = [
+        {0, shape[axis]} | {end for _, box in boxes for end in (box.start[axis], box.stop[axis])}
+        for axis in (1, 2)
+    ]
+    places = [range(shape[0] + 1), *(sorted(found) if len(found) > 1 else [0, 0] for found in corners)]
+    owner = np.zeros([len(ends) - 1 for ends in places], np.uint8)
+    for split, box in boxes:
+        cells = []
+        for ends, start, stop in zip(places, box.start, box.stop, strict=True):
+            first = list(ends).index(start)
+            cells.append(slice(first, list(ends).index(stop) or 1))
+        cut = owner[tuple(cells)]
+        assert not cut.any(), f"{split} takes voxels of another split of {name}"
+        cut[...] = NUMBERS[split]
     return owner
 
 
@@ -52,9 +63,10 @@ def test_guard_gaps_hold(key: str, version: int) -> None:
 
 @pytest.mark.parametrize(("key", "version"), ALL)
 def test_every_manifest_has_what_a_benchmark_needs(key: str, version: int) -> None:
-    """Train, val and test are there; the gallery shows slices of every test volume by the stated rule."""
+    """Test is there, and train where val is; the gallery shows slices of test volumes by the stated rule."""
     manifest = load_manifest(key, version, SPLITS)
-    assert {"train", "val", "test"} <= set(manifest.splits)
+    assert "test" in manifest.splits
+    assert ("train" in manifest.splits) == ("val" in manifest.splits)
     for box in manifest.boxes("test"):
         n = box.shape[0]
         assert manifest.gallery.slices[box.volume_name] == (n // 4, 3 * n // 4)

@@ -1,8 +1,9 @@
-"""Array files to arrays and back: npy, TIFF, PNG, zarr. What the numbers mean is decided elsewhere."""
+"""Array files to arrays and back: npy, TIFF, PNG, zarr, NIfTI. What the numbers mean is decided elsewhere."""
 
 from mitobench.arrays.files import SliceStack, natural_key, open_array
 from mitobench.arrays.hashes import ArraySource, hash_file, sha256_of_array
-from mitobench.arrays.images import read_image_bytes
+from mitobench.arrays.images import read_image_bytes, read_tiff_stack
+from mitobench.arrays.nifti import read_nifti_bytes
 from mitobench.arrays.npy import WrittenArray, open_npy, write_npy_atomic
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "open_array",
     "open_npy",
     "read_image_bytes",
+    "read_nifti_bytes",
+    "read_tiff_stack",
     "sha256_of_array",
     "write_npy_atomic",
 ]

@@ -1,9 +1,10 @@
-"""One PNG or TIFF page as an array, exactly as stored. Nothing is scaled, thresholded or coloured here."""
+"""PNG and TIFF pages as arrays, exactly as stored. Nothing is scaled, thresholded or coloured here."""
 
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,39 @@ def read_image_bytes(data: bytes, name: str) -> NDArray[Any]:
             "The file is damaged or is something else under that name; get it again."
         ) from error
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
+
+
+def read_tiff_stack(file: BinaryIO, name: str) -> Iterator[NDArray[Any]]:
+    """The pages of a multi-page TIFF, one after the other.
+
+    Args:
+        file: Open for reading; only the page being decoded is held in memory.
+        name: Its name, which errors quote.
+
+    Returns:
+        One (y, x) array per page, in the stored dtype. A writer that keeps a whole stack behind one page
+        header gives all its slices too.
+
+    Raises:
+        FormatError: It is not such a TIFF.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            whole = tiff.series[0]
+            if len(tiff.pages) == 1 and len(whole.shape) == 3:
+                yield from np.asarray(whole.asarray())
+            else:
+                for page in tiff.pages:
+                    yield np.asarray(page.asarray())
+    except GeneratorExit:
+        raise
+    except Exception as error:  # decoders of damaged bytes raise nearly anything
+        raise FormatError(
+            f"{name} is not a readable TIFF stack: {error}. "
+            "The file is damaged or is something else under that name; get it again."
+        ) from error
 
 
 def _read_png(data: bytes) -> NDArray[Any]:

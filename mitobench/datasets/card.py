@@ -15,6 +15,15 @@ from mitobench.volume import Index3, LabelKind, VoxelSize
 HASH_LISTS = Path(__file__).with_name("hashes")
 """Folder of `<key>.toml` lists: path inside the archive = SHA-256 of that file."""
 
+NOT_KNOWN = "not known"
+"""Written on cards, in hash lists and in split manifests where nobody here has seen the value."""
+
+NOT_PINNED = (
+    "Not pinned yet: what this dataset decodes to was not seen when its split was written, so the first "
+    "conversion records its hashes in store.json and later checks compare with those."
+)
+"""Stands among the known flaws of every dataset whose split manifest lacks a hash."""
+
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -42,11 +51,13 @@ class RemoteFile:
     Attributes:
         name: File name under which it is kept, such as "name-<commit>.zip".
         urls: Where it can be downloaded, in order of preference.
-        kind: "zip", whose members are verified one by one; or "plain", whose own hash is verified.
+        kind: "zip", whose members are read by name or pattern; or "plain".
         also_named: Patterns of other names under which users may have it ("name-*.zip").
         hash_list: TOML of {path inside the archive: SHA-256}, for zips. A single folder on top, as GitHub
-            writes it, is no part of these paths. A zip's own hash is not kept: hosts pack it anew.
-        sha256: Hash of a plain file.
+            writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
+            known" is recorded when it is first read. A zip's own hash is not kept: hosts pack it anew.
+        patterns: Paths inside a zip, with "*" for a part of a file name, where only the whole zip has a hash.
+        sha256: Hash of a plain file, or of a zip with patterns; None for a plain file whose hash is not known.
         n_bytes: Exact length where the host serves fixed bytes, else None.
         about_bytes: Length to expect when it is not fixed; for disk checks and progress only.
         allow_http: Whether the host offers no https; the hashes then carry the trust alone.
@@ -57,25 +68,32 @@ class RemoteFile:
     kind: Literal["zip", "plain"] = "zip"
     also_named: tuple[str, ...] = ()
     hash_list: Path | None = None
+    patterns: tuple[str, ...] = ()
     sha256: str | None = None
     n_bytes: int | None = None
     about_bytes: int = 0
     allow_http: bool = False
 
     def __post_init__(self) -> None:
-        if (self.kind == "zip") != (self.hash_list is not None) or (self.kind == "plain") != bool(
-            self.sha256
-        ):
+        listed, matched = self.hash_list is not None, bool(self.patterns)
+        fits = (
+            {(True, False, False), (False, True, True)}
+            if self.kind == "zip"
+            else {(False, False, True), (False, False, False)}
+        )
+        if (listed, matched, self.sha256 is not None) not in fits:
             raise BadInputError(
-                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list and no sha256, "
-                "a plain file needs sha256 and no hash_list."
+                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list, or patterns with its own "
+                "sha256; a plain file has neither hash_list nor patterns."
             )
 
     @property
-    def members(self) -> Mapping[str, str]:
-        """{path inside the archive: SHA-256}; for a plain file its own name."""
+    def members(self) -> Mapping[str, str | None]:
+        """{path inside the archive: hash, None where not known}; a plain file has one: itself."""
+        if self.patterns:
+            return MappingProxyType({})
         if self.hash_list is None:
-            return MappingProxyType({self.name: str(self.sha256)})
+            return MappingProxyType({self.name: self.sha256})
         return _load_hash_list(self.hash_list)
 
     @property
@@ -90,19 +108,26 @@ class VolumeCard:
 
     Attributes:
         name: Unique inside the dataset, lower case.
-        shape: (z, y, x) in voxels.
+        shape: (z, y, x) in voxels; 0 where it is not known before the first download.
         labelled: Whether ground truth is public.
+        about_voxels: How many to plan with where the shape is not known.
     """
 
     name: str
     shape: Index3
     labelled: bool = True
+    about_voxels: int = 0
 
     @property
     def n_voxels(self) -> int:
-        """Number of voxels."""
+        """Number of voxels, as far as known."""
         z, y, x = self.shape
-        return z * y * x
+        return z * y * x or self.about_voxels
+
+    @property
+    def shape_text(self) -> str:
+        """Shape for people, such as "20 x 1024 x 1024"."""
+        return " x ".join(str(length or "?") for length in self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +153,7 @@ class DatasetCard:
         licence: What the owners allow.
         citation: Who to cite.
         doi: Of the citation or the data, or None.
-        raw_bytes: Size of the published files, 0 when generated.
+        raw_bytes: Size of the published files; 0 when generated, or when nobody here knows it.
         files: What is downloaded; empty when generated.
         overlaps: Keys of datasets that show the same tissue.
         known_flaws: What a user should know, one sentence each.
@@ -177,6 +202,11 @@ class DatasetCard:
         per_label = int(self.label_dtype.removeprefix("uint")) // 8
         return sum(volume.n_voxels * (1 + per_label * volume.labelled) for volume in self.volumes)
 
+    @property
+    def download_bytes(self) -> int:
+        """Size of the published files, or what to plan with where it is not known; 0 when generated."""
+        return self.raw_bytes or sum(file.expected_bytes for file in self.files)
+
     def volume(self, name: str) -> VolumeCard:
         """The volume of that name.
 
@@ -193,7 +223,7 @@ class DatasetCard:
         """The card as (label, value) pairs for people to read, in reading order; empty values left out."""
         licence = self.licence
         shapes = "; ".join(
-            f"{volume.name} {' x '.join(map(str, volume.shape))}{'' if volume.labelled else ' (no labels)'}"
+            f"{volume.name} {volume.shape_text}{'' if volume.labelled else ' (no labels)'}"
             for volume in self.volumes
         )
         rows = [
@@ -217,7 +247,7 @@ class DatasetCard:
             ("Pixels may be shown", "yes" if licence.pixels_redistributable else "no"),
             ("Citation", self.citation),
             ("DOI", self.doi or ""),
-            ("Download", f"{self.raw_bytes / 1e6:.1f} MB" if self.raw_bytes else "none, generated"),
+            ("Download", self._download_text()),
             ("On disk", f"{self.store_bytes / 1e6:.1f} MB"),
             ("Overlaps with", ", ".join(self.overlaps)),
             *(("Known flaw", flaw) for flaw in self.known_flaws),
@@ -225,9 +255,17 @@ class DatasetCard:
         ]
         return [(label, value) for label, value in rows if value]
 
+    def _download_text(self) -> str:
+        if not self.files:
+            return "none, generated"
+        planned = f"{self.download_bytes / 1e6:.1f} MB"
+        return planned if self.raw_bytes else f"{NOT_KNOWN}; {planned} to plan with"
+
 
 @cache
-def _load_hash_list(path: Path) -> Mapping[str, str]:
+def _load_hash_list(path: Path) -> Mapping[str, str | None]:
     with path.open("rb") as file:
         members = tomllib.load(file)["members"]
-    return MappingProxyType({str(name): str(sha256) for name, sha256 in members.items()})
+    return MappingProxyType(
+        {str(name): None if found == NOT_KNOWN else str(found) for name, found in members.items()}
+    )

@@ -192,7 +192,10 @@ def _convert(
 ) -> StoreIndex:
     try:
         with Published(places) as files:
-            return write_store(dataset, files, folder, progress=progress)
+            index = write_store(dataset, files, folder, progress=progress)
+            for name in files.recorded:
+                progress(1, 1, f"recorded sha256 {files.seen[name]} of {name}, whose hash was not known")
+            return index
     except IntegrityError as error:
         ours = [path for path in places.values() if (root / "downloads") in path.parents]
         named = [path for path in ours if str(path) in str(error)]
@@ -223,7 +226,7 @@ def _named_in(folder: Path, file: RemoteFile) -> list[Path]:
 
 def _not_here(card: DatasetCard, root: Path, wanted: list[Plan]) -> str:
     return (
-        f"{card.key} is not in {root}. Run: mitobench fetch {card.key} ({card.raw_bytes / 1e6:.0f} MB), "
+        f"{card.key} is not in {root}. Run: mitobench fetch {card.key} ({card.download_bytes / 1e6:.0f} MB), "
         f"or pass root=, or name a folder with its archive in MITOBENCH_SOURCES."
         f"{_passed_over(wanted)}"
     )

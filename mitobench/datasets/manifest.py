@@ -7,14 +7,17 @@ import tomllib
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from mitobench.datasets.card import NOT_KNOWN
 from mitobench.errors import FormatError, UnknownNameError
 from mitobench.volume import Index3
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Pin = Sha256 | Literal["not known"]
+"""A hash, or the plain statement that nobody here has seen the array yet."""
 SplitName = Annotated[str, StringConstraints(pattern=r"^(train|val|test|unlabelled)$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Voxels = Annotated[int, Field(ge=0)]
@@ -31,14 +34,22 @@ class VolumeHashes(_Strict):
     """What a published volume must decode to.
 
     Attributes:
-        shape: (z, y, x) in voxels.
-        image_sha256: `sha256_of_array` of the stored image.
+        shape: (z, y, x) in voxels; 0 along an axis whose length is not known.
+        image_sha256: `sha256_of_array` of the stored image, or "not known".
         labels_sha256: The same of the stored labels; None without ground truth.
+        ignore_sha256: The same of the stored ignore mask; None without one.
     """
 
     shape: Corner
-    image_sha256: Sha256
-    labels_sha256: Sha256 | None = None
+    image_sha256: Pin
+    labels_sha256: Pin | None = None
+    ignore_sha256: Pin | None = None
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """{"image", "labels" or "ignore": hash} of what is known."""
+        every = {"image": self.image_sha256, "labels": self.labels_sha256, "ignore": self.ignore_sha256}
+        return {what: found for what, found in every.items() if found not in {None, NOT_KNOWN}}
 
 
 class Box(_Strict):
@@ -47,7 +58,7 @@ class Box(_Strict):
     Attributes:
         volume: Name of the published volume.
         start: First corner.
-        stop: One past the last corner.
+        stop: One past the last corner; 0 = to the end, along an axis whose length is not known.
         name: Name of the box as a Volume of its split; by default the volume's.
     """
 
@@ -63,7 +74,7 @@ class Box(_Strict):
 
     @property
     def shape(self) -> Index3:
-        """(z, y, x) in voxels."""
+        """(z, y, x) in voxels; 0 where it is not known."""
         z, y, x = (stop - start for start, stop in zip(self.start, self.stop, strict=True))
         return z, y, x
 
@@ -108,12 +119,28 @@ class SplitManifest(_Strict):
 
     @property
     def sha256(self) -> str:
-        """Hash of what decides a score: dataset, version, hashes, boxes. Prose and gallery do not count."""
+        """Hash of what decides a score: dataset, version, hashes, boxes. Prose and gallery do not count.
+
+        A hash that is "not known" enters as these words: pinning it later makes another manifest, so give it
+        a new version.
+        """
         deciding = self.model_dump(
             mode="json", include={"dataset", "version", "label_version", "guard_gap", "volumes", "splits"}
         )
+        for volume in deciding["volumes"].values():
+            if volume["ignore_sha256"] is None:  # manifests from before there were masks keep their hash
+                del volume["ignore_sha256"]
         text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def pinned(self) -> bool:
+        """Whether shape and hash of every array are known."""
+        return all(
+            all(volume.shape)
+            and NOT_KNOWN not in {volume.image_sha256, volume.labels_sha256, volume.ignore_sha256}
+            for volume in self.volumes.values()
+        )
 
     def boxes(self, split: str) -> tuple[Box, ...]:
         """The boxes of a split.
@@ -144,7 +171,7 @@ def _box_problems(manifest: SplitManifest) -> Iterator[str]:
                 continue
             whole = manifest.volumes[box.volume]
             inside = zip(box.start, box.stop, whole.shape, strict=True)
-            if not all(start < stop <= end for start, stop, end in inside):
+            if not all(start < stop <= end or start == stop == end == 0 for start, stop, end in inside):
                 yield f"{split}: box {box.start}-{box.stop} is empty or outside {box.volume} {whole.shape}"
             if (whole.labels_sha256 is None) != (split == "unlabelled"):
                 yield f"{split}: {box.volume} {'has' if whole.labels_sha256 else 'has no'} labels"

@@ -1,9 +1,9 @@
 """What a dataset's reader is given and what it hands back. No dataset is known here, nothing is written."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from numpy.typing import NDArray
 
@@ -17,7 +17,20 @@ SPLITS = Path(__file__).with_name("splits")
 
 
 class SourceFiles(Protocol):
-    """The published files of a dataset; every byte handed out has been checked against its hash."""
+    """The published files of a dataset; every byte handed out has been checked, where a hash is known."""
+
+    @property
+    def seen(self) -> Mapping[str, str]:
+        """{file: SHA-256} of what has been read so far."""
+        ...
+
+    def names(self, pattern: str) -> list[str]:
+        """The files that fit one of the card's patterns, in natural order (2 before 10)."""
+        ...
+
+    def open(self, member: str) -> BinaryIO:
+        """One file for reading piece by piece; errors are those of `read`."""
+        ...
 
     def read(self, member: str) -> bytes:
         """The bytes of one file, by its path inside the archive (or its name, when not archived).
@@ -36,11 +49,13 @@ class RawVolume:
         name: As on the card.
         image: Called once; gives uint8 slabs.
         labels: Called once; gives slabs of the card's label dtype; None without ground truth.
+        ignore: Called once; gives bool slabs, True where no score counts; None where every voxel counts.
     """
 
     name: str
     image: Callable[[], Slabs]
     labels: Callable[[], Slabs] | None
+    ignore: Callable[[], Slabs] | None = None
 
 
 Reader = Callable[[DatasetCard, SourceFiles], Iterator[RawVolume]]

@@ -114,7 +114,7 @@ def load_split(
 
 def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex) -> Volume:
     stored = index.volumes[box.volume]
-    cut = tuple(slice(start, stop) for start, stop in zip(box.start, box.stop, strict=True))
+    cut = tuple(slice(start, stop or None) for start, stop in zip(box.start, box.stop, strict=True))
     return Volume(
         name=box.volume_name,
         image=open_stored(folder, stored.image)[cut],
@@ -122,4 +122,5 @@ def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex) -> Vo
         label_kind=dataset.card.label_kind,
         voxel_size_nm=stored.voxel_size_nm,
         origin=box.start,
+        ignore=None if stored.ignore is None else open_stored(folder, stored.ignore)[cut],
     )

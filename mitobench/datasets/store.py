@@ -6,7 +6,7 @@ and the next run starts over.
 
 import json
 import os
-from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from mitobench.datasets.manifest import VolumeHashes, load_manifest, manifest_ve
 from mitobench.datasets.reading import Dataset, RawVolume, Slabs, SourceFiles
 from mitobench.errors import IntegrityError
 from mitobench.segmenter import Progress, no_progress
+from mitobench.volume import Index3
 
 INDEX = "store.json"
 
@@ -55,11 +56,13 @@ class StoredVolume(BaseModel):
     label_kind: str
     image: StoredArray
     labels: StoredArray | None
+    ignore: StoredArray | None = None
 
     @property
-    def arrays(self) -> list[StoredArray]:
-        """Image, then labels where there are any."""
-        return [self.image] if self.labels is None else [self.image, self.labels]
+    def arrays(self) -> dict[str, StoredArray]:
+        """{"image", "labels", "ignore": array}, those that there are."""
+        every = {"image": self.image, "labels": self.labels, "ignore": self.ignore}
+        return {what: array for what, array in every.items() if array is not None}
 
 
 class StoreIndex(BaseModel):
@@ -70,7 +73,7 @@ class StoreIndex(BaseModel):
         dataset: Key.
         label_version: Of the ground truth.
         mitobench: Version that wrote the store.
-        members: {file of the published archive: SHA-256}, as they were when converted.
+        members: {published file: SHA-256} of all that was read; of a zip with a hash of its own, that hash.
         volumes: {name: volume}.
     """
 
@@ -106,7 +109,7 @@ def read_index(folder: Path, dataset: Dataset) -> StoreIndex | None:
         sizes = [
             (array.n_bytes, (folder / array.file).stat().st_size)
             for volume in index.volumes.values()
-            for array in volume.arrays
+            for array in volume.arrays.values()
         ]
     except (OSError, ValidationError, UnicodeDecodeError):
         return None
@@ -143,7 +146,7 @@ def write_store(
         dataset=card.key,
         label_version=card.label_version,
         mitobench=_version(),
-        members={name: sha256 for file in card.files for name, sha256 in file.members.items()},
+        members=dict(files.seen),
         volumes=volumes,
     )
     if problems := _surprises(index, expected_hashes(dataset)):
@@ -172,12 +175,12 @@ def open_stored(folder: Path, array: StoredArray) -> NDArray[Any]:
 
 
 def _write_volume(raw: RawVolume, card: DatasetCard, folder: Path, progress: Progress) -> StoredVolume:
-    shape = card.volume(raw.name).shape
+    image, shape = _measured(raw.image(), card.volume(raw.name).shape)
 
-    def write(what: str, slabs: Callable[[], Slabs], dtype: str) -> StoredArray:
+    def write(what: str, slabs: Slabs, dtype: str) -> StoredArray:
         name = f"{raw.name}.{what}.npy"
         written: WrittenArray = write_npy_atomic(
-            folder / name, slabs(), shape=shape, dtype=np.dtype(dtype), progress=progress
+            folder / name, slabs, shape=shape, dtype=np.dtype(dtype), progress=progress
         )
         return StoredArray(
             file=name,
@@ -191,9 +194,20 @@ def _write_volume(raw: RawVolume, card: DatasetCard, folder: Path, progress: Pro
         shape=shape,
         voxel_size_nm=card.voxel_size_nm,
         label_kind=card.label_kind,
-        image=write("image", raw.image, "uint8"),
-        labels=None if raw.labels is None else write("labels", raw.labels, card.label_dtype),
+        image=write("image", image, "uint8"),
+        labels=None if raw.labels is None else write("labels", raw.labels(), card.label_dtype),
+        ignore=None if raw.ignore is None else write("ignore", raw.ignore(), "bool"),
     )
+
+
+def _measured(slabs: Slabs, shape: Index3) -> tuple[Slabs, Index3]:
+    """The slabs, and the shape with (y, x) taken from the first of them where the card does not know them."""
+    if all(shape):
+        return slabs, shape
+    coming = iter(slabs)
+    first = next(coming)
+    y, x = first.shape[-2:]
+    return chain([first], coming), (shape[0], y, x)
 
 
 def _surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str]:
@@ -204,15 +218,17 @@ def _surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str
         if volume is None:
             problems.append(f"{name}: the manifest has it, the store does not")
             continue
-        labels = None if volume.labels is None else volume.labels.array_sha256
-        pairs = (
-            ("image", volume.image.array_sha256, hashes.image_sha256),
-            ("labels", labels, hashes.labels_sha256),
-        )
+        found = {what: array.array_sha256 for what, array in volume.arrays.items()}
+        wanted = {"labels": hashes.labels_sha256, "ignore": hashes.ignore_sha256}
+        missing = [what for what, sha256 in wanted.items() if (sha256 is None) == (what in found)]
         problems += [
-            f"{name} {what}: decodes to {found}, the manifest says {wanted}"
-            for what, found, wanted in pairs
-            if found != wanted
+            f"{name} {what}: {'only the store' if what in found else 'only the manifest'} has it"
+            for what in missing
+        ]
+        problems += [
+            f"{name} {what}: decodes to {found[what]}, the manifest says {sha256}"
+            for what, sha256 in hashes.pins.items()
+            if what in found and found[what] != sha256
         ]
     return problems
 

@@ -29,11 +29,11 @@ def list_datasets() -> "pd.DataFrame":
                 "specimen": card.specimen,
                 "tissue": card.tissue,
                 "modality": card.modality,
-                "shape": ", ".join("x".join(map(str, volume.shape)) for volume in card.volumes),
+                "shape": ", ".join(volume.shape_text.replace(" ", "") for volume in card.volumes),
                 "voxel_size_nm": card.voxel_size_nm,
                 "labels": card.label_kind,
                 "licence": card.licence.id,
-                "download_mb": round(card.raw_bytes / 1e6, 1),
+                "download_mb": round(card.download_bytes / 1e6, 1),
                 "splits": ", ".join(manifest.splits),
                 "version": manifest.version,
             }

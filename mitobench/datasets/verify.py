@@ -22,6 +22,7 @@ class VerifyReport:
         folder: Of the store.
         files: Names of the files, in the order they were read.
         n_bytes: How many bytes that was.
+        not_pinned: Files that agree with store.json, but whose right content no split manifest knows yet.
     """
 
     dataset: str
@@ -29,6 +30,7 @@ class VerifyReport:
     folder: Path
     files: tuple[str, ...]
     n_bytes: int
+    not_pinned: tuple[str, ...] = ()
 
 
 def verify(name: str, *, root: Path | str | None = None, progress: Progress = no_progress) -> VerifyReport:
@@ -65,7 +67,7 @@ def verify(name: str, *, root: Path | str | None = None, progress: Progress = no
         def report(read: int, _: int, file: str, before: int = done) -> None:
             progress(before + read, total, file)
 
-        asked = wanted.get(place) or array.array_sha256
+        asked = wanted.get(place, array.array_sha256)
         problem = _problem(folder / array.file, array, array_sha256=asked, progress=report)
         problems += [problem] if problem else []
         done += array.n_bytes
@@ -81,24 +83,25 @@ def verify(name: str, *, root: Path | str | None = None, progress: Progress = no
         folder=folder,
         files=tuple(array.file for _, array in arrays),
         n_bytes=total,
+        not_pinned=tuple(array.file for place, array in arrays if place not in wanted),
     )
 
 
 def _arrays(index: StoreIndex) -> list[tuple[tuple[str, str], StoredArray]]:
-    """((volume, "image" or "labels"), array) for every file of the store."""
+    """((volume, "image", "labels" or "ignore"), array) for every file of the store."""
     return [
         ((name, what), array)
         for name, volume in index.volumes.items()
-        for what, array in zip(("image", "labels"), volume.arrays, strict=False)
+        for what, array in volume.arrays.items()
     ]
 
 
-def _wanted(dataset: Dataset) -> dict[tuple[str, str], str | None]:
-    """{(volume, "image" or "labels"): hash that the split manifests ask for}."""
+def _wanted(dataset: Dataset) -> dict[tuple[str, str], str]:
+    """{(volume, "image", "labels" or "ignore"): hash that the split manifests ask for}, where they know one."""
     return {
         (name, what): sha256
         for name, hashes in expected_hashes(dataset).items()
-        for what, sha256 in (("image", hashes.image_sha256), ("labels", hashes.labels_sha256))
+        for what, sha256 in hashes.pins.items()
     }
 
 

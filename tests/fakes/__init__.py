@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mitobench.arrays import sha256_of_array
-from mitobench.datasets.card import DatasetCard, VolumeCard
-from mitobench.datasets.manifest import load_manifest
+from mitobench.arrays import hash_file, sha256_of_array
+from mitobench.datasets.card import NOT_KNOWN, DatasetCard, RemoteFile
+from mitobench.datasets.manifest import load_manifest, manifest_versions
 from mitobench.datasets.reading import SPLITS, Dataset, Reader
 
-Truth = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
+Truth = Mapping[str, tuple[np.ndarray | None, ...]]
+"""{volume: (image, labels)} or {volume: (image, labels, ignore)}."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Fake:
     Attributes:
         dataset: Real reader, shrunk card and manifest.
         archives: Folder that holds the archive, as MITOBENCH_SOURCES would name it.
-        truth: {volume: (image, labels)} that a right reading gives.
+        truth: {volume: (image, labels, perhaps ignore)} that a right reading gives.
     """
 
     dataset: Dataset
@@ -42,29 +43,76 @@ class Fake:
 
 
 def assemble(
-    folder: Path, *, card: DatasetCard, read: Reader, members: dict[str, bytes], truth: Truth
+    folder: Path,
+    *,
+    card: DatasetCard,
+    read: Reader,
+    members: Mapping[str, bytes],
+    truth: Truth,
+    plain: Mapping[str, bytes] | None = None,
 ) -> Fake:
-    """Write archive, hash list and manifest; members are paths below the single folder on top."""
+    """Write archives, hash lists and manifest.
+
+    Members are paths inside the archives: below the single folder on top where the card lists them, whole
+    where it has patterns. A hash that the real card does not know stays unknown.
+    """
     archives, splits = folder / "archives", folder / "splits"
     archives.mkdir(parents=True)
     splits.mkdir()
-    files = ()
-    if members:
-        hash_list = folder / f"{card.key}.toml"
-        lines = [f'"{name}" = "{hashlib.sha256(data).hexdigest()}"' for name, data in members.items()]
-        hash_list.write_text("[members]\n" + "\n".join(lines) + "\n")
-        file = replace(card.files[0], hash_list=hash_list, about_bytes=sum(map(len, members.values())))
-        write_zip(
-            archives / file.name, {f"{Path(file.name).stem}/{name}": data for name, data in members.items()}
-        )
-        files = (file,)
+    files = tuple(_publish(file, folder, archives, members, plain or {}) for file in card.files)
     volumes = tuple(
-        VolumeCard(name=name, shape=image.shape, labelled=labels is not None)
-        for name, (image, labels) in truth.items()
+        replace(
+            card.volume(name),
+            shape=tuple(
+                found if known else 0
+                for found, known in zip(arrays[0].shape, card.volume(name).shape, strict=True)
+            ),
+            about_voxels=arrays[0].size,
+        )
+        for name, arrays in truth.items()
     )
-    (splits / f"{card.key}@1.toml").write_text(shrunk_manifest(card.key, truth))
+    version = manifest_versions(card.key, SPLITS)[-1]
+    (splits / f"{card.key}@{version}.toml").write_text(shrunk_manifest(card.key, truth))
     small = replace(card, volumes=volumes, files=files)
     return Fake(dataset=Dataset(card=small, read=read, splits_folder=splits), archives=archives, truth=truth)
+
+
+def _publish(
+    file: RemoteFile,
+    folder: Path,
+    archives: Path,
+    members: Mapping[str, bytes],
+    plain: Mapping[str, bytes],
+) -> RemoteFile:
+    """Write one published file; the card's entry for it with the fake's sizes and hashes."""
+    path = archives / file.name
+    if file.kind == "plain":
+        path.write_bytes(plain[file.name])
+        n_bytes = len(plain[file.name])
+        return replace(
+            file,
+            sha256=file.sha256 and hash_file(path),
+            n_bytes=file.n_bytes and n_bytes,
+            about_bytes=n_bytes,
+        )
+    if file.patterns:
+        tops = {pattern.split("/", 1)[0] for pattern in file.patterns}
+        write_zip(path, {name: data for name, data in members.items() if name.split("/", 1)[0] in tops})
+        return replace(file, sha256=hash_file(path), n_bytes=None, about_bytes=path.stat().st_size)
+    hash_list = folder / f"{path.stem}.toml"
+    lines = [f'"{name}" = "{_hash_like(file.members.get(name, ""), data)}"' for name, data in members.items()]
+    hash_list.write_text("[members]\n" + "\n".join(lines) + "\n")
+    write_zip(path, {f"{Path(file.name).stem}/{name}": data for name, data in members.items()})
+    return replace(file, hash_list=hash_list, n_bytes=None, about_bytes=sum(map(len, members.values())))
+
+
+def _hash_like(real: str | None, data: bytes) -> str:
+    """The hash of the fake's bytes, of the kind that the real list has."""
+    if real is None:
+        return NOT_KNOWN
+    if real.startswith("git-sha1:"):
+        return "git-sha1:" + hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    return hashlib.sha256(data).hexdigest()
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> None:
@@ -76,26 +124,28 @@ def write_zip(path: Path, members: dict[str, bytes]) -> None:
 
 def shrunk_manifest(key: str, truth: Truth) -> str:
     """The real manifest with the fake's shapes and hashes, as TOML."""
-    real = load_manifest(key, 1, SPLITS)
+    real = load_manifest(key, None, SPLITS)
     lines = [
         "schema = 1",
         f'dataset = "{key}"',
-        "version = 1",
+        f"version = {real.version}",
         f'label_version = "{real.label_version}"',
         'why = "A fake."',
         f"guard_gap = {json.dumps(real.guard_gap)}",
     ]
-    for name, (image, labels) in truth.items():
-        lines += [
-            f"[volumes.{name}]",
-            f"shape = {json.dumps(image.shape)}",
-            f'image_sha256 = "{sha256_of_array(image)}"',
-        ]
-        lines += [] if labels is None else [f'labels_sha256 = "{sha256_of_array(labels)}"']
+    for name, arrays in truth.items():
+        pins = real.volumes[name]
+        shape = [found if known else 0 for found, known in zip(arrays[0].shape, pins.shape, strict=True)]
+        lines += [f"[volumes.{name}]", f"shape = {json.dumps(shape)}"]
+        for what, array in zip(("image", "labels", "ignore"), arrays, strict=False):
+            if array is not None:
+                known = getattr(pins, f"{what}_sha256") != NOT_KNOWN
+                lines.append(f'{what}_sha256 = "{sha256_of_array(array) if known else NOT_KNOWN}"')
     for split, boxes in real.splits.items():
         for box in boxes:
             shape = truth[box.volume][0].shape
-            stop = [min(box.stop[0], shape[0]), shape[1], shape[2]]
+            ends = zip(box.stop, shape, strict=True)
+            stop = [end and min(end, length) for end, length in ends]
             lines += [
                 f"[[splits.{split}]]",
                 f'volume = "{box.volume}"',
