@@ -1,6 +1,6 @@
 """How two label volumes compare: arrays in, numbers out. No files, no networks, no plots."""
 
-from mitobench.metrics import anatomy, band, boundary, instance, mitoem, semantic, split_merge
+from mitobench.metrics import anatomy, band, boundary, instance, matched, mitoem, semantic, split_merge
 from mitobench.metrics.boundary import SurfaceTable, surface_scores, surface_table
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.count import overlap_table
@@ -10,7 +10,7 @@ from mitobench.metrics.score import counts_of, empty_side, score_labels, score_t
 
 METRICS: dict[str, MetricCard] = {
     card.key: card
-    for part in (semantic, instance, mitoem, split_merge, boundary, band, anatomy)
+    for part in (semantic, instance, mitoem, split_merge, boundary, band, matched, anatomy)
     for card in part.CARDS
 }
 """Every metric by key, headline first."""

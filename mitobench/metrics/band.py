@@ -10,6 +10,7 @@ import numpy as np
 from mitobench.metrics.border import Faces, as_volume, known_sides
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.count import check_labels
+from mitobench.metrics.reading import ArrayLike, readable
 from mitobench.metrics.semantic import ratio
 from mitobench.volume import Labels, Mask
 
@@ -50,8 +51,8 @@ class BandCounts:
 
 def band_counts(
     *,
-    labels_true: Labels | Mask,
-    labels_pred: Labels | Mask,
+    labels_true: ArrayLike,
+    labels_pred: ArrayLike,
     voxel_size_nm: Sequence[float],
     distance_nm: float = BAND_NM,
     ignore: Mask | None = None,
@@ -61,7 +62,7 @@ def band_counts(
     """Count the voxels of each mask that lie within a distance of its background.
 
     Args:
-        labels_true: Ground truth, (z, y, x) or (y, x), non-zero = foreground.
+        labels_true: Ground truth, (z, y, x) or (y, x), non-zero = foreground; in memory or on disk.
         labels_pred: Prediction, same shape.
         voxel_size_nm: Nanometres per step along each axis.
         distance_nm: Thickness of the shells, between voxel centres; never less than the smallest step, because
@@ -78,11 +79,11 @@ def band_counts(
         DtypeError: An array is not integer or bool.
     """
     check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
-    flat = labels_true.ndim == 2
+    flat = len(labels_true.shape) == 2
     size = (math.inf, *map(float, voxel_size_nm)) if flat else tuple(map(float, voxel_size_nm))
     reach = max(float(distance_nm), min(size)) * (1 + 1e-12)
     rows = _rows(size, reach, box=ball == "chessboard")
-    sides = [as_volume(labels_true), as_volume(labels_pred)]
+    sides = [as_volume(readable(labels_true)), as_volume(readable(labels_pred))]
     void = None if ignore is None else as_volume(ignore)
     depth, height, width = sides[0].shape
     step = max(1, _SLAB // max(1, height * width))

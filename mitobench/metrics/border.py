@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.metrics import engine
+from mitobench.metrics.reading import ArrayLike, readable
 from mitobench.volume import Index3, Labels, Mask
 
 Faces = Literal["closed", "open"]
@@ -55,7 +56,7 @@ class Places:
 
 
 def surface_places(
-    labels: Labels | Mask, *, ignore: Mask | None = None, faces: Faces = "closed", cells: bool = True
+    labels: ArrayLike, *, ignore: Mask | None = None, faces: Faces = "closed", cells: bool = True
 ) -> tuple[Places, Places]:
     """Find the border voxels and the surface cells of a mask in one pass.
 
@@ -72,8 +73,8 @@ def surface_places(
         Border voxels on the grid of the array (one slice in two dimensions), and cells on a grid one longer in
         each direction: cell (z, y, x) has its last corner at that voxel.
     """
-    flat = labels.ndim == 2
-    volume, void = as_volume(labels), None if ignore is None else as_volume(ignore)
+    flat = len(labels.shape) == 2
+    volume, void = as_volume(readable(labels)), None if ignore is None else as_volume(ignore)
     depth, height, width = volume.shape
     step = max(1, SLAB // max(1, height * width))
     around = (0 if flat else 1, 1, 1)

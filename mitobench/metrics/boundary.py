@@ -21,7 +21,8 @@ from mitobench.metrics.count import check_labels
 from mitobench.metrics.distances import Distances
 from mitobench.metrics.marching import cell_areas, cell_lengths
 from mitobench.metrics.nearest import Ruler, distance_amounts, ruler
-from mitobench.volume import Labels, Mask, VoxelSize
+from mitobench.metrics.reading import ArrayLike
+from mitobench.volume import Mask, VoxelSize
 
 TOLERANCES_NM = (10, 25, 50)
 """Tolerances with a card; 25 nm is about the thickness of a mitochondrion's double membrane."""
@@ -57,8 +58,8 @@ class SurfaceTable:
 
 def surface_table(
     *,
-    labels_true: Labels | Mask,
-    labels_pred: Labels | Mask,
+    labels_true: ArrayLike,
+    labels_pred: ArrayLike,
     voxel_size_nm: Sequence[float],
     ignore: Mask | None = None,
     faces: Faces = "closed",
@@ -68,7 +69,7 @@ def surface_table(
     """Measure how far the two surfaces lie apart.
 
     Args:
-        labels_true: Ground truth, (z, y, x) or (y, x), non-zero = foreground.
+        labels_true: Ground truth, (z, y, x) or (y, x), non-zero = foreground; in memory or on disk.
         labels_pred: Prediction, same shape.
         voxel_size_nm: Nanometres per step along each axis.
         ignore: True where nothing counts; such voxels are neither foreground nor background.
@@ -86,8 +87,8 @@ def surface_table(
         BadInputError: Not two or three dimensions, or a voxel size that does not fit.
     """
     check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
-    size = _checked(voxel_size_nm, labels_true.ndim)
-    flat = labels_true.ndim == 2
+    size = _checked(voxel_size_nm, len(labels_true.shape))
+    flat = len(labels_true.shape) == 2
     (true, true_cells), (pred, pred_cells) = (
         surface_places(labels, ignore=ignore, faces=faces, cells=cells)
         for labels in (labels_true, labels_pred)

@@ -105,12 +105,13 @@ def mask_table(
         min_voxels: Smaller components become background.
 
     Returns:
-        What `overlap_table` returns for `components` of both, save that ids keep their gaps when small ones were
-        dropped.
+        What `overlap_table` returns for `components` of both.
     """
     true, pred = (mask_runs(mask, connectivity=connectivity) for mask in (mask_true, mask_pred))
     table = runs_table(true, pred)
-    return table.without_small(true_voxels=min_voxels, pred_voxels=min_voxels) if min_voxels > 1 else table
+    if min_voxels > 1:
+        table = OverlapTable.concat([table.without_small(true_voxels=min_voxels, pred_voxels=min_voxels)])
+    return table
 
 
 def runs_table(true: MaskRuns, pred: MaskRuns) -> OverlapTable:

@@ -1,7 +1,7 @@
 """From tables and arrays to the full set of scores. The arithmetic of each family lives in its own file."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_ta
 from mitobench.metrics.count import check_labels, overlap_table
 from mitobench.metrics.instance import instance_scores, pairs_of, total_objects
 from mitobench.metrics.mask_runs import NEIGHBOURS, mask_table
+from mitobench.metrics.matched import matched_scores, matched_surfaces
 from mitobench.metrics.mitoem import mitoem_scores
 from mitobench.metrics.overlap import OverlapTable
 from mitobench.metrics.semantic import semantic_scores, total_counts
@@ -127,31 +128,33 @@ def score_labels(
         0.0
     """
     check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
-    table = object_table(
-        labels_true=labels_true,
-        labels_pred=labels_pred,
-        ignore=ignore,
-        kind_true=kind_true,
-        kind_pred=kind_pred,
-        connectivity=connectivity,
-        min_voxels=min_voxels,
-    )
-    scores = score_tables([table])
-    if voxel_size_nm is not None:
-        if min_voxels > 1:  # what was too small for an object has no surface either
-            labels_true, labels_pred = (
-                as_objects(labels, kind=kind, connectivity=connectivity, min_voxels=min_voxels)
-                for labels, kind in ((labels_true, kind_true), (labels_pred, kind_pred))
-            )
-        surface = surface_table(
+    how: dict[str, Any] = {"connectivity": connectivity, "min_voxels": min_voxels}
+    if voxel_size_nm is None:
+        table = object_table(
             labels_true=labels_true,
             labels_pred=labels_pred,
-            voxel_size_nm=voxel_size_nm,
             ignore=ignore,
-            faces=faces,
+            kind_true=kind_true,
+            kind_pred=kind_pred,
+            **how,
         )
-        scores.update(surface_scores(surface, tolerances_nm=tolerances_nm))
-    return scores
+        return score_tables([table])
+    true, pred = (
+        as_objects(labels_true, kind=kind_true, **how),
+        as_objects(labels_pred, kind=kind_pred, **how),
+    )
+    table = overlap_table(labels_true=true, labels_pred=pred, ignore=ignore)
+    common: dict[str, Any] = {
+        "labels_true": true,
+        "labels_pred": pred,
+        "voxel_size_nm": voxel_size_nm,
+        "ignore": ignore,
+    }
+    return {
+        **score_tables([table]),
+        **surface_scores(surface_table(faces=faces, **common), tolerances_nm=tolerances_nm),
+        **matched_scores(matched_surfaces(pairs=pairs_of(table), **common)),
+    }
 
 
 def object_table(

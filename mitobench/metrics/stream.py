@@ -10,29 +10,19 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.components import SlabComponents
-from mitobench.metrics.count import Shaped, check_labels, overlap_table
-from mitobench.metrics.overlap import OverlapTable
+from mitobench.metrics.count import check_labels, overlap_table
+from mitobench.metrics.overlap import Ids, OverlapTable
+from mitobench.metrics.reading import ArrayLike, Box, readable
 from mitobench.segmenter import Progress, no_progress
-from mitobench.volume import LabelKind, Labels, Mask
+from mitobench.volume import LabelKind, Labels
 
 BLOCK_VOXELS = 1 << 21
 """Voxels of a block; one chunk more at most. Two blocks of uint32 are 16 MiB for each thread."""
-
-Box = tuple[slice, ...]
-
-
-class ArrayLike(Shaped, Protocol):
-    """An array that may live on disk: NumPy, a memory map, zarr, HDF5, a folder of slices."""
-
-    def __getitem__(self, key: Any, /) -> Any:
-        """Read a box."""
-        ...
 
 
 def stream_table(
@@ -131,71 +121,52 @@ def stream_objects(
             progress=progress,
         )
     check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
-    sides = [_Side(labels_true, kind_true, connectivity), _Side(labels_pred, kind_pred, connectivity)]
+    sides = [
+        _Side(labels_true, kind_true, connectivity, workers),
+        _Side(labels_pred, kind_pred, connectivity, workers),
+    ]
     depth = labels_true.shape[0]
     step = max(1, block_voxels // max(1, math.prod(labels_true.shape[1:])))
     total = OverlapTable.empty()
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as threads:
-        for z0 in range(0, depth, step):
-            z1 = min(z0 + step, depth)
-            true, pred = (side.labels(z0, z1, threads) for side in sides)
-            void = None if ignore is None else np.asarray(ignore[z0:z1], np.bool_)
-            total += overlap_table(labels_true=true, labels_pred=pred, ignore=void)
-            progress(z1, depth, "counting objects")
+    for z0 in range(0, depth, step):
+        z1 = min(z0 + step, depth)
+        true, pred = (side.labels(z0, z1) for side in sides)
+        void = None if ignore is None else np.asarray(ignore[z0:z1], np.bool_)
+        total += overlap_table(labels_true=true, labels_pred=pred, ignore=void)
+        progress(z1, depth, "counting objects")
     total = total.renamed(true=sides[0].final_ids(), pred=sides[1].final_ids())
+    if min_voxels <= 1:
+        return total
     smallest = [min_voxels if side.slabs else 0 for side in sides]
-    return total.without_small(true_voxels=smallest[0], pred_voxels=smallest[1])
+    total = total.without_small(true_voxels=smallest[0], pred_voxels=smallest[1])
+    return total.renamed(true=_gapless(total.true_ids, sides[0]), pred=_gapless(total.pred_ids, sides[1]))
 
 
 class _Side:
     """One side read slab by slab: ids as they are, or a mask turned into provisional objects."""
 
-    def __init__(self, source: ArrayLike, kind: LabelKind, connectivity: int) -> None:
-        self.source = source
+    def __init__(self, source: ArrayLike, kind: LabelKind, connectivity: int, workers: int | None) -> None:
         self.slabs = SlabComponents(connectivity=connectivity) if kind == "semantic" else None
-        self._mask, self._from = np.zeros((0, 0, 0), np.bool_), 0
+        self.source = readable(source, workers=workers) if kind == "semantic" else source
 
-    def labels(self, z0: int, z1: int, threads: ThreadPoolExecutor) -> Labels:
+    def labels(self, z0: int, z1: int) -> Labels:
         """Ids of slices z0 to z1; calls follow each other."""
-        if self.slabs is None:
-            return np.asarray(self.source[z0:z1])
-        return self.slabs.add(self._foreground(z0, z1, threads))
+        block = np.asarray(self.source[z0:z1])
+        return block if self.slabs is None else self.slabs.add(block != 0)
 
     def final_ids(self) -> NDArray[np.uint64] | None:
         """What `OverlapTable.renamed` takes."""
         return None if self.slabs is None else self.slabs.final_ids()
 
-    def _foreground(self, z0: int, z1: int, threads: ThreadPoolExecutor) -> Mask:
-        """Foreground of some slices; each chunk is decoded once and kept as one byte a voxel."""
-        while self._from + len(self._mask) < z1:
-            self._mask, self._from = self._mask[max(z0 - self._from, 0) :], z0
-            self._mask = (
-                np.concatenate([self._mask, self._next_row(threads)])
-                if len(self._mask)
-                else self._next_row(threads)
-            )
-        return self._mask[z0 - self._from : z1 - self._from]
 
-    def _next_row(self, threads: ThreadPoolExecutor) -> Mask:
-        shape, start = self.source.shape, self._from + len(self._mask)
-        chunks = getattr(self.source, "chunks", None) or (1, *shape[1:])
-        depth = int(chunks[0])
-        stop = min(start + depth - start % depth, shape[0])
-        row = np.empty((stop - start, *shape[1:]), np.bool_)
-
-        def read(box: Box) -> None:
-            row[(slice(None), *box[1:])] = np.asarray(self.source[box]) != 0
-
-        edges = [range(0, size, int(edge)) for size, edge in zip(shape[1:], chunks[1:], strict=True)]
-        boxes = [
-            (
-                slice(start, stop),
-                *(slice(at, at + int(edge)) for at, edge in zip(corner, chunks[1:], strict=True)),
-            )
-            for corner in itertools.product(*edges)
-        ]
-        list(threads.map(read, boxes))
-        return row
+def _gapless(ids: Ids, side: _Side) -> Ids | None:
+    """New numbers 1, 2, ... of the components that stayed."""
+    if side.slabs is None:
+        return None
+    known = np.unique(ids[ids > 0])
+    names = np.zeros(int(known.max(initial=0)) + 1, np.uint64)
+    names[known] = np.arange(1, known.size + 1)
+    return names
 
 
 def box_table(

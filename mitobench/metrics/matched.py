@@ -1,0 +1,190 @@
+"""Surface scores of each matched pair of objects, on its own box: how well outlines fit where objects were found.
+
+Distances of the whole foreground are ruled by missed and invented objects; these are not.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.metrics.boundary import surface_table
+from mitobench.metrics.card import MetricCard
+from mitobench.metrics.instance import Pairs
+from mitobench.metrics.overlap import Ids
+from mitobench.metrics.reading import ArrayLike
+from mitobench.metrics.semantic import ratio
+from mitobench.volume import Mask
+
+TOLERANCE_NM = 25
+"""Of the surface Dice of objects; see `boundary.TOLERANCES_NM`."""
+
+_SLAB = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedSurface:
+    """How far the outlines of a matched pair lie apart.
+
+    Attributes:
+        true_id: The true object.
+        pred_id: Its partner at IoU >= 0.5.
+        nsd: Share of the area of both surfaces within `TOLERANCE_NM` of the other.
+        hd95: The larger of both directed 95th percentiles, nanometres.
+        surface_distance: Mean distance of both borders, nanometres.
+    """
+
+    true_id: int
+    pred_id: int
+    nsd: float
+    hd95: float
+    surface_distance: float
+
+
+def matched_surfaces(
+    *,
+    labels_true: ArrayLike,
+    labels_pred: ArrayLike,
+    pairs: Pairs,
+    voxel_size_nm: Sequence[float],
+    ignore: Mask | None = None,
+) -> list[MatchedSurface]:
+    """Measure every matched pair; memory depends on the largest object, not on the volume.
+
+    Args:
+        labels_true: Ids of true objects, (z, y, x) or (y, x), in memory or on disk.
+        labels_pred: Ids of predicted objects, same shape.
+        pairs: `pairs_of` their overlap table.
+        voxel_size_nm: Nanometres per step along each axis.
+        ignore: True where nothing counts.
+
+    Returns:
+        One row per pair that matches at IoU >= 0.5, ordered by true id.
+    """
+    rows = np.flatnonzero(pairs.matched(50) & pairs.true.judged[pairs.true_index])
+    true_ids, pred_ids = pairs.true.ids[pairs.true_index[rows]], pairs.pred.ids[pairs.pred_index[rows]]
+    true_boxes, pred_boxes = object_boxes(labels_true, true_ids), object_boxes(labels_pred, pred_ids)
+    found = []
+    for k, (true_id, pred_id) in enumerate(zip(true_ids, pred_ids, strict=True)):
+        low = np.minimum(true_boxes[k, 0], pred_boxes[k, 0])
+        high = np.maximum(true_boxes[k, 1], pred_boxes[k, 1])
+        box = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+        table = surface_table(
+            labels_true=np.asarray(labels_true[box]) == true_id,
+            labels_pred=np.asarray(labels_pred[box]) == pred_id,
+            voxel_size_nm=voxel_size_nm,
+            ignore=None if ignore is None else np.asarray(ignore[box]),
+            band_nm=None,
+        )
+        found.append(
+            MatchedSurface(
+                true_id=int(true_id),
+                pred_id=int(pred_id),
+                nsd=table.cells.within(TOLERANCE_NM),
+                hd95=max(table.border.percentile(95)[:2]),
+                surface_distance=table.border.mean(),
+            )
+        )
+    return found
+
+
+def object_boxes(labels: ArrayLike, ids: Ids) -> NDArray[np.int64]:
+    """Smallest boxes that hold some objects.
+
+    Args:
+        labels: Ids, in memory or on disk; read slab by slab.
+        ids: (n,) wanted ids, in any order, none twice.
+
+    Returns:
+        (n, 2, axes) first voxel, and the one behind the last.
+    """
+    shape = labels.shape
+    boxes = np.empty((ids.size, 2, len(shape)), np.int64)
+    boxes[:, 0], boxes[:, 1] = shape, 0
+    if not ids.size:
+        return boxes
+    order = np.argsort(ids)
+    step = max(1, _SLAB // max(1, math.prod(shape[1:])))
+    chunk = getattr(labels, "chunks", None)
+    step = max(step, int(chunk[0])) if chunk else step
+    for start in range(0, shape[0], step):
+        slab = np.ascontiguousarray(labels[start : start + step])
+        where, place = _runs_of(slab, ids, order)
+        for axis, index in enumerate(place):
+            offset = start if axis == 0 else 0
+            np.minimum.at(boxes[:, 0, axis], where, index[0] + offset)
+            np.maximum.at(boxes[:, 1, axis], where, index[1] + offset + 1)
+    return boxes
+
+
+def _runs_of(
+    slab: NDArray[Any], ids: Ids, order: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], list[tuple[NDArray[np.int64], NDArray[np.int64]]]]:
+    """Runs of wanted ids along the last axis: which id, and per axis the first and last index."""
+    rows = slab.reshape(-1, slab.shape[-1])
+    edge = np.ones(rows.shape, np.bool_)
+    np.not_equal(rows[:, 1:], rows[:, :-1], out=edge[:, 1:])
+    first = np.flatnonzero(edge)
+    last = np.append(first[1:], rows.size) - 1
+    values = rows.reshape(-1)[first]
+    inside = values != 0
+    first, last, values = first[inside], last[inside], values[inside].astype(np.uint64)
+    at = np.minimum(np.searchsorted(ids[order], values), ids.size - 1)
+    wanted = ids[order][at] == values
+    first, last = first[wanted], last[wanted]
+    places = zip(np.unravel_index(first, slab.shape), np.unravel_index(last, slab.shape), strict=True)
+    return order[at[wanted]], [(low.astype(np.int64), high.astype(np.int64)) for low, high in places]
+
+
+def matched_scores(rows: Sequence[MatchedSurface]) -> dict[str, float]:
+    """Means over matched pairs, of one volume or several.
+
+    Args:
+        rows: From `matched_surfaces`, of all volumes.
+
+    Returns:
+        One value per key of `CARDS`.
+
+    Empty: No matched pair -> nan.
+    """
+    n = len(rows)
+    return {
+        f"matched_nsd_{TOLERANCE_NM}nm": ratio(math.fsum(row.nsd for row in rows), n),
+        "matched_hd95": ratio(math.fsum(row.hd95 for row in rows), n),
+        "matched_surface_distance": ratio(math.fsum(row.surface_distance for row in rows), n),
+    }
+
+
+_EMPTY = "no matched pair: nan"
+_LENGTH: dict[str, Any] = {"unit": "nm", "range": (0.0, math.inf), "higher_is_better": False, "best": 0.0}
+CARDS = (
+    MetricCard(
+        key=f"matched_nsd_{TOLERANCE_NM}nm",
+        label=f"Surface Dice of matched objects @ {TOLERANCE_NM} nm",
+        family="boundary",
+        formula=f"mean surface Dice at {TOLERANCE_NM} nm of the pairs that match at IoU >= 0.50",
+        source="https://doi.org/10.2196/26151",
+        empty=_EMPTY,
+    ),
+    MetricCard(
+        key="matched_hd95",
+        label="HD95 of matched objects",
+        family="boundary",
+        formula="mean HD95 of the pairs that match at IoU >= 0.50; missed and invented objects do not enter",
+        source="https://doi.org/10.1109/34.232073",
+        empty=_EMPTY,
+        **_LENGTH,
+    ),
+    MetricCard(
+        key="matched_surface_distance",
+        label="Mean surface distance of matched objects",
+        family="boundary",
+        formula="mean of the mean surface distances of the pairs that match at IoU >= 0.50",
+        source="https://doi.org/10.1109/TMI.2009.2013851",
+        empty=_EMPTY,
+        **_LENGTH,
+    ),
+)

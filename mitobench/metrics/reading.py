@@ -1,0 +1,90 @@
+"""Reading the foreground of arrays on disk slice by slice, each chunk decoded once. Nothing is counted here."""
+
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.metrics.count import Shaped
+from mitobench.volume import Mask
+
+Box = tuple[slice, ...]
+
+
+class ArrayLike(Shaped, Protocol):
+    """An array that may live on disk: NumPy, a memory map, zarr, HDF5, a folder of slices."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Read a box."""
+        ...
+
+
+class ForegroundReader:
+    """A chunked array on disk as a mask that is read from front to back, one byte a voxel.
+
+    Slices are asked for in ascending order, at most a few back. A row of chunks is decoded in threads and kept until
+    it is passed.
+
+    Attributes:
+        shape: Of the array.
+        ndim: Of the array.
+        dtype: bool.
+    """
+
+    dtype = np.dtype(np.bool_)
+
+    def __init__(self, source: Any, *, workers: int | None = None) -> None:
+        """Wrap an array with `shape`, `chunks` and slicing.
+
+        Args:
+            source: (z, y, x), integer or bool.
+            workers: Threads that decode.
+        """
+        self.source, self.shape, self.ndim = source, tuple(source.shape), len(source.shape)
+        self.workers = workers or os.cpu_count() or 1
+        self._mask, self._from = np.zeros((0, *self.shape[1:]), np.bool_), 0
+
+    @property
+    def size(self) -> int:
+        """Voxels of the array."""
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, slices: slice) -> NDArray[np.bool_]:
+        """Foreground of slices start to stop."""
+        start, stop, _ = slices.indices(self.shape[0])
+        if start < self._from:
+            self._mask, self._from = self._mask[:0], start - start % self._depth()
+        while self._from + len(self._mask) < stop:
+            kept = self._mask[max(start - self._from, 0) :]
+            self._from += len(self._mask) - len(kept)
+            self._mask = np.concatenate([kept, self._next_row(self._from + len(kept))])
+        return self._mask[start - self._from : stop - self._from]
+
+    def _depth(self) -> int:
+        return int(self.source.chunks[0])
+
+    def _next_row(self, start: int) -> Mask:
+        stop = min(start + self._depth() - start % self._depth(), self.shape[0])
+        row = np.empty((stop - start, *self.shape[1:]), np.bool_)
+
+        def read(corner: tuple[int, ...]) -> None:
+            box = tuple(
+                slice(at, at + int(edge)) for at, edge in zip(corner, self.source.chunks[1:], strict=True)
+            )
+            row[(slice(None), *box)] = np.asarray(self.source[(slice(start, stop), *box)]) != 0
+
+        edges = zip(self.shape[1:], self.source.chunks[1:], strict=True)
+        corners = itertools.product(*(range(0, size, int(edge)) for size, edge in edges))
+        with ThreadPoolExecutor(max_workers=self.workers) as threads:
+            list(threads.map(read, corners))
+        return row
+
+
+def readable(labels: ArrayLike, *, workers: int | None = None) -> Any:
+    """The array itself, or a `ForegroundReader` when it is chunked on disk."""
+    if getattr(labels, "chunks", None) and len(labels.shape) == 3:
+        return ForegroundReader(labels, workers=workers)
+    return labels
