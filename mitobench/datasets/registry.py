@@ -7,17 +7,25 @@ from mitobench.datasets.manifest import manifest_keys
 from mitobench.datasets.reading import SPLITS, Dataset
 from mitobench.errors import UnknownNameError
 
+FAMILIES = frozenset({"mitonet"})
+"""First words of keys whose datasets share one module."""
+
 
 class DatasetTable(Mapping[str, Dataset]):
     """{key: Dataset}, lazily.
 
     `splits/<key>@<version>.toml` makes a key known; the module `mitobench.datasets.<key>`, dashes written as
-    underscores, holds its CARD and read(). So a new dataset needs no line anywhere else.
+    underscores, holds its CARD and read(). A family of keys, such as "mitonet-...", has one module with CARDS
+    by key. So a new dataset needs no line anywhere else.
     """
 
     def __getitem__(self, key: str) -> Dataset:
         if key not in manifest_keys(SPLITS):
             raise KeyError(key)
+        family = key.split("-", 1)[0]
+        if family in FAMILIES:
+            module = importlib.import_module(f"mitobench.datasets.{family}")
+            return Dataset(card=module.CARDS[key], read=module.read)
         module = importlib.import_module(f"mitobench.datasets.{key.replace('-', '_')}")
         return Dataset(card=module.CARD, read=module.read)
 
