@@ -7,7 +7,7 @@ from mitobench.datasets.manifest import manifest_keys
 from mitobench.datasets.reading import SPLITS, Dataset
 from mitobench.errors import UnknownNameError
 
-FAMILIES = frozenset({"mitonet"})
+FAMILIES = frozenset({"mitoem", "mitonet"})
 """First words of keys whose datasets share one module."""
 
 
