@@ -931,11 +931,11 @@ for _choice in ("numba", "numpy"):
         import zarr
 
         from mitobench.metrics import score_tables
-        from mitobench.metrics.stream import stream_table
+        from mitobench.metrics.stream import PairBlocks, stream_table
 
         def f(gt, pred, sp):
             arrays = (zarr.open_array(path, mode="r") for path in (gt, pred))
-            s = score_tables([stream_table(labels_true=next(arrays), labels_pred=next(arrays))])
+            s = score_tables([stream_table(PairBlocks(labels_true=next(arrays), labels_pred=next(arrays)))])
             return dict(
                 ap=s["msa"],
                 voi_split=s["voi_split_cremi"],

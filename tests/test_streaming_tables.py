@@ -11,10 +11,11 @@ from perturbed import perturb
 from scipy import ndimage
 
 from mitobench.components import components
+from mitobench.components.slabs import Seams, joined_ids
 from mitobench.errors import BadInputError, ShapeError
 from mitobench.metrics import OverlapTable, overlap_table
-from mitobench.metrics.stream import block_boxes, box_table, stream_objects, stream_table
-from mitobench.components.slabs import SlabComponents, joined_ids
+from mitobench.metrics.mask_runs import mask_runs
+from mitobench.metrics.stream import PairBlocks, block_boxes, box_table, stream_table
 
 
 def blobs(seed, shape=(13, 30, 34)):
@@ -42,13 +43,13 @@ def test_zarr_arrays_give_the_table_of_arrays_in_memory(tmp_path, chunks):
     ]
     expected = overlap_table(labels_true=labels_true, labels_pred=labels_pred)
     for workers, voxels in ((1, 1), (3, 500), (2, 10**7)):
-        table = stream_table(
+        blocks = PairBlocks(
             labels_true=on_disk[0], labels_pred=on_disk[1], workers=workers, block_voxels=voxels
         )
-        assert table == expected
-    assert stream_table(labels_true=on_disk[0], labels_pred=on_disk[1], ignore=ignore) == overlap_table(
-        labels_true=labels_true, labels_pred=labels_pred, ignore=ignore
-    )
+        assert stream_table(blocks) == expected
+    blocks = PairBlocks(labels_true=on_disk[0], labels_pred=on_disk[1], ignore=ignore)
+    expected = overlap_table(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
+    assert stream_table(blocks) == expected
 
 
 def _table_of_box(true_path, pred_path, box):
@@ -101,9 +102,12 @@ def test_boxes_tile_the_array_without_cutting_a_chunk(shape, chunk, voxels):
 def test_slabs_joined_at_their_seams_are_the_components_of_the_whole(connectivity, depth):
     """Same ids, not only the same parts: objects are numbered by their first voxel."""
     mask = np.random.default_rng(depth).random((13, 20, 22)) < 0.3
-    slabs = SlabComponents(connectivity=connectivity)
-    parts = [slabs.add(mask[start : start + depth]) for start in range(0, 13, depth)]
-    labels = slabs.final_ids()[np.concatenate(parts)]
+    seams, parts = Seams(connectivity=connectivity), []
+    for start in range(0, 13, depth):
+        labels = components(mask[start : start + depth], connectivity=connectivity)
+        before = seams.add(labels[0], labels[-1], count=labels.max())
+        parts.append(np.where(labels > 0, labels.astype(int) + before, 0))
+    labels = seams.final_ids()[np.concatenate(parts)]
     assert np.array_equal(labels, components(mask, connectivity=connectivity))
 
 
@@ -121,14 +125,14 @@ def test_masks_on_disk_give_the_table_of_their_components(tmp_path, kinds, voxel
             tmp_path / side, (array > 0).astype(np.uint8) if semantic else array, (5, 8, 9)
         )
         objects[side] = components(array > 0, min_voxels=4) if semantic else array
-    table = stream_objects(
+    blocks = PairBlocks(
         labels_true=on_disk["true"],
         labels_pred=on_disk["pred"],
         kind_true=kinds[0],
         kind_pred=kinds[1],
-        min_voxels=4,
         block_voxels=voxels,
     )
+    table = stream_table(blocks, min_voxels=4)
     expected = overlap_table(labels_true=objects["true"], labels_pred=objects["pred"])
     assert table == expected
 
@@ -161,9 +165,18 @@ def test_renaming_and_dropping_on_the_table():
 
 def test_slabs_that_do_not_fit_are_refused():
     """Another size of slices, another neighbourhood."""
-    slabs = SlabComponents()
-    slabs.add(np.ones((1, 3, 3), bool))
+    seams = Seams()
+    seams.add(np.ones((3, 3), int), np.ones((3, 3), int), count=1)
     with pytest.raises(ShapeError, match=r"\(3, 4\)"):
-        slabs.add(np.ones((1, 3, 4), bool))
+        seams.add(np.ones((3, 4), int), np.ones((3, 4), int), count=1)
     with pytest.raises(BadInputError, match="Connectivity 8"):
-        SlabComponents(connectivity=8)
+        Seams(connectivity=8)
+
+
+def test_runs_paint_any_box():
+    """Labels of a box come back from the runs alone."""
+    mask = np.random.default_rng(0).random((6, 11, 13)) < 0.5
+    runs, labels = mask_runs(mask), components(mask)
+    assert np.array_equal(runs.labels(), labels)
+    assert np.array_equal(runs.labels((slice(2, 7), slice(5, 12))), labels[:, 2:7, 5:12])
+    assert np.array_equal(runs.plane(4), labels[4])

@@ -1,25 +1,15 @@
-"""Connected components of a mask larger than memory: label slab after slab, join at the seams. No scores live here."""
+"""Joining the components of slabs at their seams, for masks larger than memory. Labelling is done elsewhere."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.components.label import components
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.volume import Labels, Mask
 
 
-class SlabComponents:
-    """Gives each slab of a mask provisional ids, and afterwards says which of them are one object.
-
-    Example:
-        >>> slabs = SlabComponents(connectivity=6)
-        >>> mask = np.ones((4, 2, 2), bool)
-        >>> parts = [slabs.add(mask[:2]), slabs.add(mask[2:])]
-        >>> [part.max() for part in parts], slabs.final_ids().tolist()
-        ([np.uint64(1), np.uint64(2)], [0, 1, 1])
-    """
+class Seams:
+    """Provisional ids of slabs that follow each other along z, and which of them turn out to be one object."""
 
     def __init__(self, *, connectivity: int = 6) -> None:
         """Start an empty volume.
@@ -37,32 +27,32 @@ class SlabComponents:
         self._last: NDArray[np.uint64] | None = None
         self._joins: list[NDArray[np.uint64]] = []
 
-    def add(self, mask: Mask | Labels) -> NDArray[np.uint64]:
-        """Number the components of the slab that follows the one before along z.
+    def add(self, first: NDArray[Any], last: NDArray[Any], *, count: int) -> int:
+        """Take note of the next slab.
 
         Args:
-            mask: (z, y, x), non-zero = foreground; y and x as in the slabs before.
+            first: (y, x) labels of its first slice, numbered 1..count within the slab.
+            last: (y, x) labels of its last slice.
+            count: How many components it has.
 
         Returns:
-            Same shape; provisional ids that no other slab uses, 0 = background.
+            What to add to its labels to make them provisional ids that no other slab uses.
 
         Raises:
             ShapeError: Slices of another size than before.
         """
-        if self._last is not None and mask.shape[1:] != self._last.shape:
-            raise ShapeError(
-                f"The slab has slices of {mask.shape[1:]} but the one before of {self._last.shape}. "
-                "Slabs must follow each other along z."
-            )
-        local = components(mask, connectivity=self.connectivity)
-        labels = local.astype(np.uint64)
-        labels[local > 0] += np.uint64(self._count)
-        self._count += int(local.max(initial=0))
-        if mask.shape[0]:
-            if self._last is not None:
-                self._joins.append(touching(self._last, labels[0], connectivity=self.connectivity))
-            self._last = labels[-1].copy()
-        return labels
+        before = self._count
+        if self._last is not None:
+            if first.shape != self._last.shape:
+                raise ShapeError(
+                    f"The slab has slices of {first.shape} but the one before of {self._last.shape}. "
+                    "Slabs must follow each other along z."
+                )
+            here = np.where(first > 0, first.astype(np.uint64) + np.uint64(before), np.uint64(0))
+            self._joins.append(touching(self._last, here, connectivity=self.connectivity))
+        self._last = np.where(last > 0, last.astype(np.uint64) + np.uint64(before), np.uint64(0))
+        self._count += count
+        return before
 
     def final_ids(self) -> NDArray[np.uint64]:
         """The object of each provisional id, numbered 1..n in the order of their first voxels; 0 stays 0."""

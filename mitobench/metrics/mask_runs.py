@@ -56,6 +56,29 @@ class MaskRuns:
         np.add.at(total, self.label, lengths)
         return total
 
+    def plane(self, z: int) -> NDArray[np.int64]:
+        """(y, x) component of each voxel of a slice, 0 = background."""
+        flat: NDArray[np.int64] = self._painted(z, z + 1, 0, self.shape[1], 0, self.shape[2])[0]
+        return flat
+
+    def labels(self, box: tuple[slice, ...] = (slice(None), slice(None))) -> NDArray[np.int64]:
+        """(z, y, x) component of each voxel of a box given by its (y, x) slices, 0 = background."""
+        y0, y1, _ = box[0].indices(self.shape[1])
+        x0, x1, _ = box[1].indices(self.shape[2])
+        return self._painted(0, self.shape[0], y0, y1, x0, x1)
+
+    def _painted(self, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> NDArray[np.int64]:
+        out = np.zeros((z1 - z0, y1 - y0, x1 - x0), np.int64)
+        rows = (np.arange(z0, z1)[:, None] * self.shape[1] + np.arange(y0, y1)).reshape(-1)
+        many = self.row[rows + 1] - self.row[rows]
+        runs = np.arange(many.sum()) + np.repeat(self.row[rows] - np.cumsum(many) + many, many)
+        low, high = np.maximum(self.begin[runs], x0), np.minimum(self.end[runs], x1)
+        lengths = np.maximum(high - low, 0).astype(np.int64)
+        start = np.repeat(np.arange(rows.size), many) * (x1 - x0) + low - x0
+        at = np.arange(lengths.sum()) + np.repeat(start - np.cumsum(lengths) + lengths, lengths)
+        out.reshape(-1)[at] = np.repeat(self.label[runs], lengths)
+        return out
+
     def keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First voxel of each run, and the one behind its last, as positions in the flattened mask."""
         base = np.repeat(np.arange(self.row.size - 1), np.diff(self.row)) * self.shape[2]
