@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mitobench.benchmark.pages import html
+from mitobench.benchmark.pages import html, idea_plots
 from mitobench.benchmark.pages.escape import code_block, is_https, link, text
 from mitobench.benchmark.pages.facts import Board, DatasetFacts
+from mitobench.benchmark.pages.idea_scores import EMPTY_CASES, value_in_words
+from mitobench.benchmark.pages.ideas import idea_of
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.metrics.card import MetricCard
 
@@ -81,6 +83,10 @@ _METRICS_LEAD = (
     "over patches or slices is never shown. An undefined score is NaN in Python, null in a record and a dash on the "
     "board; it never enters a mean."
 )
+_DRAWINGS_LEAD = (
+    "Every metric is drawn on a picture of a few squares, and its value there was computed by mitobench from those "
+    "very squares when this page was built. Beside it stands the same picture with nothing on one side or on both."
+)
 _TRACKS_LEAD = (
     "A track says what a model may know at test time. Rows of different tracks are never ranked together and never "
     "averaged: a box drawn from the ground truth already answers most of the question."
@@ -92,26 +98,30 @@ _CLI_LEAD = (
 
 
 def metrics_page(cards: Mapping[str, MetricCard]) -> str:
-    """Every metric, by family, printed from its card."""
+    """Every metric, by family, printed from its card, with a drawing of its idea and of its empty cases."""
     parts = [
         "# Metrics",
         _METRICS_LEAD,
+        _DRAWINGS_LEAD,
+        f'<div class="mb-legend">{idea_plots.legend()}{idea_plots.symbols(map(idea_of, cards.values()))}</div>',
     ]
     for family, (name, question) in _FAMILIES.items():
-        members = [card for card in cards.values() if card.family == family]
-        if members:
-            lines = [_metric_line(curve) for curve in _curves(members)]
-            head = ["Metric", "Key", "Definition", "Range", "Better", "When something is empty", "Source"]
+        curves = _curves(card for card in cards.values() if card.family == family)
+        if curves:
+            jumps = " ".join(
+                f'<a href="#{text(curve[0].key)}">{text(_curve_label(curve))}</a>' for curve in curves
+            )
             parts += [
                 f"## {name} {{ #{family.replace('_', '-')} }}",
                 question,
-                html.table(head, lines, caption=name),
+                f'<p class="mb-jumps">{jumps}</p>',
+                *(_metric(curve) for curve in curves),
             ]
     return html.page(
         "Metrics",
         *parts,
         hide=("toc",),
-        description="Every metric with its definition, range and empty rule.",
+        description="Every metric with its definition, range, a drawing and what happens when something is empty.",
     )
 
 
@@ -167,23 +177,44 @@ def _curves(cards: Iterable[MetricCard]) -> list[list[MetricCard]]:
     ]
 
 
-def _metric_line(curve: Sequence[MetricCard]) -> Sequence[str]:
-    card, last = curve[0], curve[-1]
+def _metric(curve: Sequence[MetricCard]) -> str:
+    """One metric, or one curve of thresholds: its drawing, its definition, its empty cases."""
+    card, idea, label = curve[0], idea_of(curve[0]), _curve_label(curve)
     low, high = card.range
-    better = {True: "higher", False: "lower", None: "neither"}[card.higher_is_better]
+    better = {True: "higher is better", False: "lower is better", None: "neither is better"}[
+        card.higher_is_better
+    ]
     unit = f" {text(card.unit)}" if card.unit else ""
     anchors = "".join(f'<span id="{text(member.key)}"></span>' for member in curve)
-    several = f" to {text(last.label.rpartition(' ')[2])}" if len(curve) > 1 else ""
-    keys = f"<code>{text(card.key)}</code>" + (f" to <code>{text(last.key)}</code>" if len(curve) > 1 else "")
-    return [
-        f"{anchors}{text(card.label)}{several}",
-        keys,
-        text(card.formula),
-        f"{_bound(low)} to {_bound(high)}{unit}",
-        better,
-        text(card.empty),
-        link(card.source, "source") if is_https(card.source) else text(card.source),
-    ]
+    keys = f"<code>{text(card.key)}</code>" + (
+        f" to <code>{text(curve[-1].key)}</code>" if len(curve) > 1 else ""
+    )
+    counted, scale = idea_plots.counts_in_words(idea), idea_plots.scale_in_words(idea)
+    here = "".join(
+        f"<span>{_threshold(member) if len(curve) > 1 else 'here'} "
+        f"<b>{value_in_words(member, idea)}</b></span>"
+        for member in curve
+    )
+    empty = "".join(
+        f"<div>{idea_plots.case_drawing(idea, case)}{words}<br/><b>{value_in_words(card, idea, case)}</b></div>"
+        for case, words in EMPTY_CASES.items()
+    )
+    source = link(card.source, "source") if is_https(card.source) else text(card.source)
+    return (
+        f'<section class="mb-metric"><div><h3>{anchors}{text(label)}</h3><p>{keys}</p><p>{text(card.formula)}</p>'
+        f'<p class="mb-source">{_bound(low)} to {_bound(high)}{unit}, {better}; {source}</p></div>'
+        f'<figure class="mb-example">{idea_plots.idea_drawing(idea, label=label)}<p class="mb-here">{here}</p>'
+        f"<figcaption>{text(idea.sentence)} {counted} {text(scale)}</figcaption></figure>"
+        f'<div><div class="mb-empties">{empty}</div><p class="mb-source">{text(card.empty)}</p></div></section>'
+    )
+
+
+def _curve_label(curve: Sequence[MetricCard]) -> str:
+    return curve[0].label + (f" to {_threshold(curve[-1])}" if len(curve) > 1 else "")
+
+
+def _threshold(card: MetricCard) -> str:
+    return card.label.rpartition(" ")[2]
 
 
 def _bound(value: float) -> str:
