@@ -208,35 +208,29 @@ def _(image: Any, labels: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ stitching
 
 
-def ours(volume: Any, patch: tuple[int, ...], step: tuple[int, ...], weights: str) -> Any:
-    from mitobench.patches import grid_origins, stitch_patches
-    from mitobench.patches.gather import window
+def ours(volume: Any, patch: tuple[int, ...], step: tuple[int, ...], **options: Any) -> Any:
+    from mitobench.patches import cut_patches, grid_origins, stitch_patches
 
     origins = grid_origins(volume.shape, patch_shape=patch, stride=step)
-    # The copy stands for what a network returns: patches of their own, one after the other.
-    pieces = (np.array(window(volume, place, patch)) for place in origins.tolist())
-    return stitch_patches(pieces, origins, volume.shape, weights=weights)  # type: ignore[arg-type]
+    # The copy into one buffer stands for what a network returns, patch after patch.
+    buffer = np.empty((1, *patch), volume.dtype)
+    pieces = (cut_patches(volume, [place], patch_shape=patch, out=buffer)[0] for place in origins.tolist())
+    return stitch_patches(pieces, origins, volume.shape, **options)
 
 
 @entry(STITCHERS, "mitobench, gaussian", "mitobench")
 def _(volume: Any, patch: tuple[int, ...], step: tuple[int, ...]) -> Any:
-    return ours(volume, patch, step, "gaussian")
+    return ours(volume, patch, step, weights="gaussian")
 
 
 @entry(STITCHERS, "mitobench, hann", "mitobench")
 def _(volume: Any, patch: tuple[int, ...], step: tuple[int, ...]) -> Any:
-    return ours(volume, patch, step, "hann")
+    return ours(volume, patch, step, weights="hann")
 
 
 @entry(STITCHERS, "mitobench, halo (no blend)", "mitobench")
 def _(volume: Any, patch: tuple[int, ...], step: tuple[int, ...]) -> Any:
-    from mitobench.patches import grid_origins, stitch_patches
-    from mitobench.patches.gather import window
-
-    origins = grid_origins(volume.shape, patch_shape=patch, stride=step)
-    pieces = (np.array(window(volume, place, patch)) for place in origins.tolist())
-    halo = tuple((p - s) // 2 for p, s in zip(patch, step, strict=True))
-    return stitch_patches(pieces, origins, volume.shape, halo=halo)
+    return ours(volume, patch, step, halo=tuple((p - s) // 2 for p, s in zip(patch, step, strict=True)))
 
 
 def monai_stitcher(name: str, mode: str, **options: Any) -> None:
