@@ -14,6 +14,7 @@ FLOORS = {
     "volume": 2,
     "arrays": 2,
     "patches": 2,
+    "drawing": 2,
     "components": 2,
     "metrics": 2,
     "datasets": 3,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mitobench.benchmark import draw
+from mitobench.drawing import draw
 from mitobench.errors import DtypeError, ShapeError
 
 # Machado, Oliveira, Fernandes (2009), severity 1.0, acting on linear RGB

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mitobench.benchmark.gallery import gallery_slices, list_gallery, read_picture, write_gallery
+from mitobench.benchmark.gallery import GALLERY_SLICES, list_gallery, read_picture, write_gallery
+from mitobench.drawing.chosen import even_slices
 from mitobench.errors import BadInputError, DtypeError, FormatError, ShapeError
 
 
@@ -15,7 +16,7 @@ from mitobench.errors import BadInputError, DtypeError, FormatError, ShapeError
 )
 def test_slices_follow_from_the_depth(depth: int, slices: tuple[int, ...]) -> None:
     """Middles of three equal parts; all slices of a thin box."""
-    assert gallery_slices(depth) == slices
+    assert even_slices(depth, count=GALLERY_SLICES) == slices
 
 
 def test_pictures_come_back(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import site_fakes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mitobench.benchmark.pages import DatasetFacts, escape, html, plots, write_site_config, write_site_pages
+from mitobench.benchmark.pages import DatasetFacts, html, plots, write_site_config, write_site_pages
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.cards import metrics_page
 from mitobench.benchmark.pages.comparison import best_control, forest, grouped
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.sources import read_curve
 from mitobench.benchmark.tracks import TRACKS
+from mitobench.drawing import escape
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics import METRICS
 

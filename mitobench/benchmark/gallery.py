@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitobench.arrays import ArraySource
+from mitobench.drawing.chosen import even_slices
 from mitobench.errors import BadInputError, DtypeError, FormatError, ShapeError
 
 GALLERY_SLICES = 3
@@ -44,28 +45,6 @@ class GallerySlice:
     probability: Path | None
 
 
-def gallery_slices(depth: int, *, count: int = GALLERY_SLICES) -> tuple[int, ...]:
-    """The slices every entry shows: evenly spaced, chosen by the depth of the box alone.
-
-    The box is cut into `count` equal parts and the middle slice of each is taken, so no entry can pick its best.
-
-    Args:
-        depth: Number of slices in the box.
-        count: How many to show; all of them when the box has fewer.
-
-    Returns:
-        Ascending indices along z.
-
-    Example:
-        >>> gallery_slices(10)
-        (1, 5, 8)
-        >>> gallery_slices(2)
-        (0, 1)
-    """
-    shown = min(count, depth)
-    return tuple((2 * part + 1) * depth // (2 * shown) for part in range(shown))
-
-
 def write_gallery(
     folder: Path,
     *,
@@ -81,7 +60,7 @@ def write_gallery(
         volume_name: Name of the volume.
         labels: (z, y, x) integers, 0 = background; anything that can be sliced along z.
         probability: (z, y, x) uint8, 255 = certainly mitochondrion, or None.
-        slices: Indices along z; by default those of `gallery_slices`.
+        slices: Indices along z; by default evenly spaced ones.
 
     Returns:
         What was written, in order of z.
@@ -92,7 +71,9 @@ def write_gallery(
         DtypeError: The labels are not integers or the probability is not uint8.
     """
     _check(volume_name, labels, probability)
-    chosen = gallery_slices(labels.shape[0]) if slices is None else tuple(sorted(set(slices)))
+    chosen = (
+        even_slices(labels.shape[0], count=GALLERY_SLICES) if slices is None else tuple(sorted(set(slices)))
+    )
     for index in chosen:
         if not 0 <= index < labels.shape[0]:
             raise BadInputError(

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mitobench.benchmark.pages import html, idea_plots
-from mitobench.benchmark.pages.escape import code_block, is_https, link, text
 from mitobench.benchmark.pages.facts import Board, DatasetFacts
 from mitobench.benchmark.pages.idea_scores import EMPTY_CASES, value_in_words
 from mitobench.benchmark.pages.ideas import idea_of
 from mitobench.benchmark.tracks import TrackCard
+from mitobench.drawing.escape import code_block, is_https, link, text
 from mitobench.metrics.card import MetricCard
 
 _FAMILIES: dict[str, tuple[str, str]] = {

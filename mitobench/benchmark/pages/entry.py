@@ -5,7 +5,6 @@ from pathlib import Path
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.comparison import forest, headline
-from mitobench.benchmark.pages.escape import code_block, is_https, link, text
 from mitobench.benchmark.pages.facts import (
     KIND_WORDS,
     STATUS_WORDS,
@@ -18,6 +17,7 @@ from mitobench.benchmark.pages.facts import (
 from mitobench.benchmark.pages.measurement import measurement_sections
 from mitobench.benchmark.pages.ranking_table import SCORE_COLUMNS
 from mitobench.benchmark.tracks import TrackCard
+from mitobench.drawing.escape import code_block, is_https, link, text
 from mitobench.metrics.card import MetricCard
 
 

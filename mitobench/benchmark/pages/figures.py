@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mitobench.benchmark import draw
 from mitobench.benchmark.gallery import GallerySlice, list_gallery, read_picture
-from mitobench.benchmark.pages.escape import text
 from mitobench.benchmark.pages.facts import DatasetFacts, Json
+from mitobench.drawing import draw
+from mitobench.drawing.escape import text
 from mitobench.errors import FormatError
 from mitobench.volume import Volume
 

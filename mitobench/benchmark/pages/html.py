@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from mitobench.benchmark.pages import escape
-from mitobench.benchmark.pages.escape import text
 from mitobench.benchmark.pages.facts import Bounds
+from mitobench.drawing import escape
+from mitobench.drawing.escape import text
 
 MISSING = '<span class="mb-none" title="undefined or not measured">&#8211;</span>'
 """Shown where there is no number."""

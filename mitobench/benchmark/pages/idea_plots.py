@@ -9,9 +9,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.benchmark.pages.escape import text
 from mitobench.benchmark.pages.idea_scores import EMPTY_CASES, counts
 from mitobench.benchmark.pages.ideas import Case, Idea
+from mitobench.drawing.escape import text
 
 _SQUARE = 10
 _EDGE = 3

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
-from mitobench.benchmark.pages.escape import text
 from mitobench.benchmark.pages.ideas import Case, Idea
+from mitobench.drawing.escape import text
 from mitobench.metrics import counts_of, overlap_table, score_labels
 from mitobench.metrics.card import MetricCard
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.comparison import HEADLINE, Group, forest, grouped
-from mitobench.benchmark.pages.escape import csv_cell, text
 from mitobench.benchmark.pages.facts import Board, Reported, Row
 from mitobench.benchmark.pages.ranking_table import ranking_table
 from mitobench.benchmark.tracks import TrackCard
+from mitobench.drawing.escape import csv_cell, text
 from mitobench.metrics.card import MetricCard
 
 _LEAD = (

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mitobench.benchmark.pages import figures, html, plots
-from mitobench.benchmark.pages.escape import text
 from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
 
 _GALLERY_LEAD = (

@@ -6,7 +6,7 @@ Every mark carries a `<title>`, which browsers show as a tooltip and screen read
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitobench.benchmark.pages.escape import text
+from mitobench.drawing.escape import text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html, plots
 from mitobench.benchmark.pages.comparison import HEADLINE, Group, best_control, headline
-from mitobench.benchmark.pages.escape import text
 from mitobench.benchmark.pages.facts import KIND_WORDS, STATUS_WORDS, Row
 from mitobench.benchmark.tracks import TrackCard
+from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
 
 SCORE_COLUMNS = ("iou", "dice", "precision", "recall", "f1_50", "pq")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from mitobench.benchmark.pages import html
-from mitobench.benchmark.pages.escape import link, text
 from mitobench.benchmark.pages.facts import Reported
+from mitobench.drawing.escape import link, text
 
 _LEAD = (
     "These numbers were published by others, under their own protocols. They were not measured here. They do not "

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from mitobench.benchmark.pages import cards, escape
+from mitobench.benchmark.pages import cards
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TrackCard
+from mitobench.drawing import escape
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics.card import MetricCard
 from mitobench.segmenter import Progress, no_progress

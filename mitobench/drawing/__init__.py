@@ -1,0 +1,1 @@
+"""What whoever shows something needs: pictures of slices, and free text made safe. No page is laid out here."""
