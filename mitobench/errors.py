@@ -14,11 +14,13 @@ Each one says what is wrong with its value, what was expected, and what to do no
     |- FetchError (OSError)                    a download that did not work
     |- LicenceError (PermissionError)          a licence that has to be agreed to first
     |- RecordError (ValueError)                a leaderboard record that contradicts itself or its schema
+    |- WorkerError (RuntimeError)              processes or a cluster that cannot do the work
     `- MissingExtraError (ImportError)         an optional dependency that is not installed
 """
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class MitobenchError(Exception):
@@ -60,6 +62,9 @@ class UnknownNameError(MitobenchError, KeyError):
     def __str__(self) -> str:  # KeyError would show the repr of the message
         return self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it comes back whole from another process
+        return type(self), (self.kind, self.name, self.known)
+
 
 class DatasetNotFoundError(MitobenchError, FileNotFoundError):
     """A dataset that is not on disk yet."""
@@ -85,15 +90,24 @@ class RecordError(MitobenchError, ValueError):
     """A leaderboard record that contradicts its schema, its table or its file name."""
 
 
+class WorkerError(MitobenchError, RuntimeError):
+    """Processes that vanished, or a cluster that does not answer."""
+
+
 class MissingExtraError(MitobenchError, ImportError):
     """An optional dependency that is not installed.
 
     Attributes:
+        package: What is missing.
         extra: Name of the extra that brings it.
+        purpose: What it is needed for.
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        self.extra = extra
+        self.package, self.extra, self.purpose = package, extra, purpose
         super().__init__(
             f"{purpose} needs {package}, which is not installed. Run: pip install 'mitobench[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.package, self.extra, self.purpose)

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: known volumes, a private data root, the place of real data."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +63,13 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     fetch("synthetic", root=root)
     return root
+
+
+@pytest.fixture(scope="session")
+def cluster_address() -> Iterator[str]:
+    """Address of a Dask scheduler with two worker processes on this machine."""
+    distributed = pytest.importorskip("distributed", reason="needs mitobench[cluster]")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+    ) as cluster:
+        yield cluster.scheduler_address

@@ -12,6 +12,7 @@ FLOORS = {
     "errors": 1,
     "segmenter": 1,
     "volume": 2,
+    "workers": 2,
     "arrays": 2,
     "patches": 2,
     "drawing": 2,
@@ -40,6 +41,9 @@ ROOMS = {
     "safetensors": ("baselines",),
     "matplotlib": ("baselines",),
     "tifffile": ("arrays",),
+    "h5py": ("arrays",),
+    "distributed": ("workers",),
+    "dask": ("workers",),
     "zarr": ("arrays", "benchmark/container", "benchmark/stream"),
     "datasets": ("datasets/hub", "api"),
     "pandas": ("datasets/table", "benchmark/leaderboard", "metrics/tables"),
@@ -110,6 +114,7 @@ def test_files_stay_readable(module: str) -> None:
 def test_imports_are_light(module: str) -> None:
     """Neither the package, nor its command line, nor scoring loads torch or its friends."""
     heavy = ["torch", "torchvision", "monai", "segment_anything", "datasets", "matplotlib", "numba"]
+    heavy += ["distributed", "h5py"]
     if module in {"mitobench", "mitobench.cli"}:
         heavy += ["pandas", "tifffile", "zarr", "scipy"]
     code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
