@@ -13,12 +13,12 @@ import pytest
 import tifffile
 from fakes import Fake, vnc
 
-from mitobench.arrays import hash_file, read_nifti_bytes, read_tiff_stack
+from mitobench.arrays import hash_file, read_nifti_bytes, read_tiff_pages, tiff_shape
 from mitobench.datasets import fetch, registry, verify
 from mitobench.datasets.archives import Published, why_not
-from mitobench.datasets.card import NOT_KNOWN, RemoteFile
 from mitobench.datasets.manifest import load_manifest
 from mitobench.datasets.reading import SPLITS
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 from mitobench.errors import BadInputError, FormatError, IntegrityError
 
 
@@ -180,12 +180,21 @@ def test_damaged_nifti_is_named() -> None:
             read_nifti_bytes(bad, "a.nii")
 
 
-@pytest.mark.parametrize("imagej", [True, False])
-def test_tiff_stacks_come_page_by_page(imagej: bool) -> None:
-    """Also those that keep all slices behind one header; damage is named."""
-    stack, buffer = np.arange(60, dtype=np.uint8).reshape(3, 4, 5), io.BytesIO()
-    tifffile.imwrite(buffer, stack, imagej=imagej, photometric="minisblack")
-    buffer.seek(0)
-    np.testing.assert_array_equal(np.stack(list(read_tiff_stack(buffer, "a.tif"))), stack)
+@pytest.mark.parametrize(
+    "options",
+    [{"imagej": True}, {"imagej": False}, {"compression": "zlib"}, {"byteorder": ">"}, {"truncate": True}],
+)
+def test_tiff_pages_come_in_any_runs(options: dict) -> None:
+    """Also those that keep all slices behind one header; damage and another number of pages are named."""
+    stack, buffer = np.arange(60, dtype=np.uint16).reshape(3, 4, 5), io.BytesIO()
+    tifffile.imwrite(buffer, stack, photometric="minisblack", **options)
+    data = buffer.getvalue()
+    assert tiff_shape(io.BytesIO(data), "a.tif") == (3, 4, 5)
+    for first, stop in ((0, 3), (1, 2), (2, 3)):
+        pages = read_tiff_pages(io.BytesIO(data), "a.tif", first=first, stop=stop, depth=3)
+        np.testing.assert_array_equal(pages, stack[first:stop])
+        assert pages.dtype == np.uint16
+    with pytest.raises(FormatError, match=r"a\.tif has 3 pages; expected 4"):
+        read_tiff_pages(io.BytesIO(data), "a.tif", first=0, stop=1, depth=4)
     with pytest.raises(FormatError, match="not a readable TIFF stack"):
-        list(read_tiff_stack(io.BytesIO(b"II*\0"), "a.tif"))
+        read_tiff_pages(io.BytesIO(b"II*\0"), "a.tif", first=0, stop=1, depth=1)

@@ -67,7 +67,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
     for wrong in (256.0, -1.0, np.nan):
         with pytest.raises(FormatError, match="expected 0 to 255"):
             module.decode_image(urocell.nifti(np.full((2, 2, 2), wrong, np.float32)), "a.nii.gz")
-    with pytest.raises(FormatError, match="expected 0 to 65535"):
+    with pytest.raises(FormatError, match="expected integers from 0 to 65535"):
         module.decode_labels(urocell.nifti(np.full((2, 2, 2), -1, np.int16)), "a.nii.gz")
 
 

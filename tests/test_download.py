@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from fake_host import Host, serving
 
-from mitobench.datasets.card import RemoteFile
 from mitobench.datasets.download import Patience, check_url, download
 from mitobench.datasets.partial import Note, Partial
+from mitobench.datasets.remote import RemoteFile
 from mitobench.errors import FetchError
 
 QUICK = Patience(connect_s=2, stall_s=0.4, tries=3, wait_s=0.01)
@@ -105,7 +105,7 @@ def test_a_killed_run_with_all_bytes_needs_no_request(host: Host, file: RemoteFi
 CHILD = """
 import sys
 from pathlib import Path
-from mitobench.datasets.card import RemoteFile
+from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.download import download
 
 url, folder = sys.argv[1], Path(sys.argv[2])

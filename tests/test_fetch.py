@@ -5,6 +5,7 @@ import json
 import stat
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +330,10 @@ def test_only_listed_members_can_be_read(fake: Fake) -> None:
         files.read("stack1/labels/labels00000000.png")
 
 
+def flipped(read, files):
+    return read(files)[::-1]
+
+
 def test_a_decoder_that_differs_is_caught(
     fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,7 +341,9 @@ def test_a_decoder_that_differs_is_caught(
 
     def upside_down(card, files):
         for raw in fake.dataset.read(card, files):
-            yield replace(raw, image=lambda raw=raw: (plane[::-1] for plane in raw.image()))
+            yield replace(
+                raw, image=[replace(piece, read=partial(flipped, piece.read)) for piece in raw.image]
+            )
 
     monkeypatch.setattr(registry, "DATASETS", {"vnc": replace(fake.dataset, read=upside_down)})
     with pytest.raises(

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from fakes import Fake, vnc
 
 from mitobench.arrays import hash_file, sha256_of_array
 from mitobench.datasets import fetch, load_split, registry, verify
-from mitobench.datasets.reading import RawVolume
+from mitobench.datasets.reading import Piece, RawVolume
 from mitobench.datasets.store import expected_hashes, read_index
 from mitobench.errors import DatasetNotFoundError, DtypeError, FetchError, IntegrityError, ShapeError
 
@@ -26,6 +26,7 @@ TESTS = Path(__file__).resolve().parent
 FETCH = """
 import sys, time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from fakes import vnc
@@ -33,15 +34,19 @@ from mitobench.datasets import fetch, registry, verify
 
 fake = vnc.build(Path({folder!r}))
 
+def wait(read, files):
+    time.sleep({pause})
+    return read(files)
+
 def slow(card, files):
     print("converting", flush=True)
     for raw in fake.dataset.read(card, files):
-        def waiting(slabs):
-            for slab in slabs():
-                time.sleep({pause})
-                yield slab
-        labels = None if raw.labels is None else (lambda raw=raw: waiting(raw.labels))
-        yield replace(raw, image=lambda raw=raw: waiting(raw.image), labels=labels)
+        arrays = {{}}
+        for what in ("image", "labels"):
+            pieces = getattr(raw, what)
+            if pieces is not None:
+                arrays[what] = [replace(piece, read=partial(wait, piece.read)) for piece in pieces]
+        yield replace(raw, **arrays)
 
 registry.DATASETS = {{"vnc": replace(fake.dataset, read=slow)}}
 Path({ready!r}).touch()
@@ -233,12 +238,15 @@ def test_a_full_disk_is_noticed_before_converting(
 
 def wrong(raw: RawVolume, what: str) -> Iterator[RawVolume]:
     """A volume as a faulty reader would give it."""
-    if what == "dtype":
-        yield replace(raw, image=lambda: (plane.astype(np.uint16) for plane in raw.image()))
-    elif what == "slice":
-        yield replace(raw, image=lambda: (plane[1:] for plane in raw.image()))
+    changes = {"dtype": lambda plane: plane.astype(np.uint16), "slice": lambda plane: plane[1:]}
+    if what in changes:
+        yield replace(raw, image=[changed(piece, changes[what]) for piece in raw.image])
     elif what == "short":
-        yield replace(raw, image=lambda: list(raw.image())[:-1])
+        yield replace(raw, image=raw.image[:-1])
+
+
+def changed(piece: Piece, change: Callable[[np.ndarray], np.ndarray]) -> Piece:
+    return replace(piece, read=lambda files: change(piece.read(files)))
 
 
 @pytest.mark.parametrize(

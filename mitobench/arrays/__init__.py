@@ -2,7 +2,7 @@
 
 from mitobench.arrays.files import SliceStack, natural_key, open_array
 from mitobench.arrays.hashes import ArraySource, hash_file, sha256_of_array
-from mitobench.arrays.images import read_image_bytes, read_tiff_stack
+from mitobench.arrays.images import read_image_bytes, read_tiff_pages, tiff_shape
 from mitobench.arrays.nifti import read_nifti_bytes
 from mitobench.arrays.npy import WrittenArray, open_npy, write_npy_atomic
 
@@ -16,7 +16,8 @@ __all__ = [
     "open_npy",
     "read_image_bytes",
     "read_nifti_bytes",
-    "read_tiff_stack",
+    "read_tiff_pages",
     "sha256_of_array",
+    "tiff_shape",
     "write_npy_atomic",
 ]

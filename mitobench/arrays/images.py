@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -43,37 +44,78 @@ def read_image_bytes(data: bytes, name: str) -> NDArray[Any]:
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
 
 
-def read_tiff_stack(file: BinaryIO, name: str) -> Iterator[NDArray[Any]]:
-    """The pages of a multi-page TIFF, one after the other.
+def tiff_shape(file: BinaryIO, name: str) -> tuple[int, int, int]:
+    """(z, y, x) of a multi-page TIFF, from its headers alone.
 
     Args:
-        file: Open for reading; only the page being decoded is held in memory.
+        file: Open for reading.
         name: Its name, which errors quote.
-
-    Returns:
-        One (y, x) array per page, in the stored dtype. A writer that keeps a whole stack behind one page
-        header gives all its slices too.
 
     Raises:
         FormatError: It is not such a TIFF.
     """
+    with _open_tiff(file, name) as tiff:
+        return _stack_shape(tiff)
+
+
+def read_tiff_pages(file: BinaryIO, name: str, *, first: int, stop: int, depth: int) -> NDArray[Any]:
+    """Some pages of a multi-page TIFF; the others are not decoded.
+
+    Args:
+        file: Open for reading.
+        name: Its name, which errors quote.
+        first: First page.
+        stop: One past the last page.
+        depth: How many pages the file must have.
+
+    Returns:
+        (stop - first, y, x) in the stored dtype. A writer that keeps a whole stack behind one page header is
+        read too.
+
+    Raises:
+        FormatError: It is not such a TIFF, or has another number of pages.
+    """
+    with _open_tiff(file, name) as tiff:
+        found = _stack_shape(tiff)
+        if found[0] != depth:
+            raise FormatError(
+                f"{name} has {found[0]} pages; expected {depth}. The file is not the published one; get it again."
+            )
+        if len(tiff.pages) == depth:
+            return np.stack([np.asarray(tiff.pages[page].asarray()) for page in range(first, stop)])
+        whole = tiff.series[0]
+        if whole.dataoffset is None:  # packed behind one header: nothing can be skipped
+            return np.asarray(whole.asarray())[first:stop]
+        shape, dtype = (stop - first, *found[1:]), np.dtype(f"{tiff.byteorder}{whole.dtype.char}")
+        page_bytes = found[1] * found[2] * dtype.itemsize
+        tiff.filehandle.seek(whole.dataoffset + first * page_bytes)
+        data = tiff.filehandle.read((stop - first) * page_bytes)
+        return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+@contextmanager
+def _open_tiff(file: BinaryIO, name: str) -> Iterator[Any]:
     import tifffile
 
     try:
         with tifffile.TiffFile(file) as tiff:
-            whole = tiff.series[0]
-            if len(tiff.pages) == 1 and len(whole.shape) == 3:
-                yield from np.asarray(whole.asarray())
-            else:
-                for page in tiff.pages:
-                    yield np.asarray(page.asarray())
-    except GeneratorExit:
+            yield tiff
+    except FormatError:
         raise
     except Exception as error:  # decoders of damaged bytes raise nearly anything
         raise FormatError(
             f"{name} is not a readable TIFF stack: {error}. "
             "The file is damaged or is something else under that name; get it again."
         ) from error
+
+
+def _stack_shape(tiff: Any) -> tuple[int, int, int]:
+    whole = tiff.series[0]
+    if len(tiff.pages) == 1 and len(whole.shape) == 3:
+        z, y, x = whole.shape
+        return z, y, x
+    y, x = tiff.pages[0].shape[:2]
+    return len(tiff.pages), y, x
 
 
 def _read_png(data: bytes) -> NDArray[Any]:

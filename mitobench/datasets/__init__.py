@@ -1,10 +1,11 @@
 """Where volumes come from: cards, fetching, the store, splits. No model and no score is known here."""
 
-from mitobench.datasets.card import DatasetCard, Licence, RemoteFile, VolumeCard
+from mitobench.datasets.card import DatasetCard, Licence, VolumeCard
 from mitobench.datasets.fetch import fetch
 from mitobench.datasets.manifest import SplitManifest, load_manifest
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import DATASETS, find_dataset
+from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.roots import data_root, sources
 from mitobench.datasets.split import Split, load_split
 from mitobench.datasets.table import list_datasets

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Protocol, Self
 
 from mitobench.arrays import hash_file, natural_key
-from mitobench.datasets.card import RemoteFile
+from mitobench.datasets.remote import RemoteFile
 from mitobench.errors import IntegrityError
 
 MEMBER_LIMIT = 2 << 30  # bytes; no published member is near it, a decompression bomb is beyond

@@ -1,22 +1,12 @@
-"""What is known about a dataset before its pixels are touched. No file is read here except hash lists."""
+"""What is known about a dataset before its pixels are touched. No file is read here."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
 
-from mitobench.errors import BadInputError
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
+from mitobench.errors import BadInputError, UnknownNameError
 from mitobench.volume import Index3, LabelKind, VoxelSize
-
-HASH_LISTS = Path(__file__).with_name("hashes")
-"""Folder of `<key>.toml` lists: path inside the archive = SHA-256 of that file."""
-
-NOT_KNOWN = "not known"
-"""Written on cards, in hash lists and in split manifests where nobody here has seen the value."""
 
 NOT_PINNED = (
     "Not pinned yet: what this dataset decodes to was not seen when its split was written, so the first "
@@ -24,6 +14,10 @@ NOT_PINNED = (
 )
 """Stands among the known flaws of every dataset whose split manifest lacks a hash."""
 
+MAIN_TARGET = "mitochondrion"
+"""The target whose labels are `Volume.labels` unless another is asked for."""
+
+_VOLUME = re.compile(r"[a-z0-9][a-z0-9-]*\*?")
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -45,78 +39,35 @@ class Licence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoteFile:
-    """One file that a dataset is published as.
-
-    Attributes:
-        name: File name under which it is kept, such as "name-<commit>.zip".
-        urls: Where it can be downloaded, in order of preference.
-        kind: "zip", whose members are read by name or pattern; or "plain".
-        also_named: Patterns of other names under which users may have it ("name-*.zip").
-        hash_list: TOML of {path inside the archive: SHA-256}, for zips. A single folder on top, as GitHub
-            writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
-            known" is recorded when it is first read. A zip's own hash is not kept: hosts pack it anew.
-        patterns: Paths inside a zip, with "*" for a part of a file name, where only the whole zip has a hash.
-        sha256: Hash of a plain file, or of a zip with patterns; None for a plain file whose hash is not known.
-        n_bytes: Exact length where the host serves fixed bytes, else None.
-        about_bytes: Length to expect when it is not fixed; for disk checks and progress only.
-        allow_http: Whether the host offers no https; the hashes then carry the trust alone.
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    kind: Literal["zip", "plain"] = "zip"
-    also_named: tuple[str, ...] = ()
-    hash_list: Path | None = None
-    patterns: tuple[str, ...] = ()
-    sha256: str | None = None
-    n_bytes: int | None = None
-    about_bytes: int = 0
-    allow_http: bool = False
-
-    def __post_init__(self) -> None:
-        listed, matched = self.hash_list is not None, bool(self.patterns)
-        fits = (
-            {(True, False, False), (False, True, True)}
-            if self.kind == "zip"
-            else {(False, False, True), (False, False, False)}
-        )
-        if (listed, matched, self.sha256 is not None) not in fits:
-            raise BadInputError(
-                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list, or patterns with its own "
-                "sha256; a plain file has neither hash_list nor patterns."
-            )
-
-    @property
-    def members(self) -> Mapping[str, str | None]:
-        """{path inside the archive: hash, None where not known}; a plain file has one: itself."""
-        if self.patterns:
-            return MappingProxyType({})
-        if self.hash_list is None:
-            return MappingProxyType({self.name: self.sha256})
-        return _load_hash_list(self.hash_list)
-
-    @property
-    def expected_bytes(self) -> int:
-        """Length to plan with."""
-        return self.n_bytes or self.about_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
 class VolumeCard:
-    """One published volume.
+    """One published volume, or a family of volumes whose names only the published files know.
 
     Attributes:
-        name: Unique inside the dataset, lower case.
+        name: Unique inside the dataset, lower-case letters, digits and dashes. A "*" at the end makes it a
+            family: every volume whose name starts with what stands before it.
         shape: (z, y, x) in voxels; 0 where it is not known before the first download.
         labelled: Whether ground truth is public.
-        about_voxels: How many to plan with where the shape is not known.
+        about_voxels: How many to plan with where the shape is not known; of a family, in all.
+        voxel_size_nm: (z, y, x) where it differs from the dataset's.
+        count: How many volumes a family is said to have; 0 = not known.
     """
 
     name: str
     shape: Index3
     labelled: bool = True
     about_voxels: int = 0
+    voxel_size_nm: VoxelSize | None = None
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        if not _VOLUME.fullmatch(self.name):
+            raise BadInputError(
+                f"Volume {self.name!r}: expected lower-case letters, digits and dashes, perhaps a '*' at the end."
+            )
+
+    def fits(self, name: str) -> bool:
+        """Whether a volume of that name is this one, or one of this family."""
+        return name_fits(name, self.name)
 
     @property
     def n_voxels(self) -> int:
@@ -128,6 +79,31 @@ class VolumeCard:
     def shape_text(self) -> str:
         """Shape for people, such as "20 x 1024 x 1024"."""
         return " x ".join(str(length or "?") for length in self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Labels of something other than mitochondria; `load_split(..., target=key)` hands them out.
+
+    Attributes:
+        key: Lower-case kebab name in the singular, such as "nucleus".
+        label_kind: Whether non-zero labels are one class or one id per object.
+        label_dtype: Dtype in the store.
+        label_ids: Meaning of the stored values.
+        note: What a user should know; empty when nothing.
+    """
+
+    key: str
+    label_kind: LabelKind
+    label_dtype: str
+    label_ids: Mapping[int, str]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.key) or self.key == MAIN_TARGET:
+            raise BadInputError(
+                f"Target {self.key!r}: expected lower-case kebab, such as 'nucleus', and not {MAIN_TARGET!r}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +124,7 @@ class DatasetCard:
         label_kind: Whether non-zero labels are one class or one id per object.
         label_ids: Meaning of the stored label values.
         label_version: Version of the ground truth; part of the store's folder name.
+        targets: Labels of other structures that the store holds beside those of mitochondria.
         official_split: The split of the authors, or None.
         official_split_by: Whose split that is, or None.
         licence: What the owners allow.
@@ -183,6 +160,7 @@ class DatasetCard:
     overlaps: tuple[str, ...] = ()
     known_flaws: tuple[str, ...] = ()
     sources: tuple[str, ...] = field(default=())
+    targets: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
@@ -199,7 +177,8 @@ class DatasetCard:
     @property
     def store_bytes(self) -> int:
         """Size of the canonical store, headers left out."""
-        per_label = int(self.label_dtype.removeprefix("uint")) // 8
+        dtypes = [self.label_dtype, *(target.label_dtype for target in self.targets)]
+        per_label = sum(int(dtype.removeprefix("uint")) // 8 for dtype in dtypes)
         return sum(volume.n_voxels * (1 + per_label * volume.labelled) for volume in self.volumes)
 
     @property
@@ -208,24 +187,32 @@ class DatasetCard:
         return self.raw_bytes or sum(file.expected_bytes for file in self.files)
 
     def volume(self, name: str) -> VolumeCard:
-        """The volume of that name.
+        """The volume of that name, or the family that it belongs to.
 
         Raises:
             BadInputError: There is none.
         """
         for volume in self.volumes:
-            if volume.name == name:
+            if volume.fits(name):
                 return volume
         known = ", ".join(volume.name for volume in self.volumes)
         raise BadInputError(f"Dataset {self.key!r} has no volume {name!r}. It has: {known}.")
 
+    def target(self, key: str) -> Target | None:
+        """The labels that load under that name; None for the main ones, which the card itself describes.
+
+        Raises:
+            UnknownNameError: There are none; the message lists all.
+        """
+        found = {MAIN_TARGET: None, **{target.key: target for target in self.targets}}
+        if key not in found:
+            raise UnknownNameError(f"target of {self.key}", key, found)
+        return found[key]
+
     def rows(self) -> list[tuple[str, str]]:
         """The card as (label, value) pairs for people to read, in reading order; empty values left out."""
         licence = self.licence
-        shapes = "; ".join(
-            f"{volume.name} {volume.shape_text}{'' if volume.labelled else ' (no labels)'}"
-            for volume in self.volumes
-        )
+        shapes = "; ".join(_volume_text(volume) for volume in self.volumes)
         rows = [
             ("Key", self.key),
             ("Title", self.title),
@@ -238,6 +225,7 @@ class DatasetCard:
             ("Image dtype", self.image_dtype),
             ("Labels", f"{self.label_kind}, {self.label_dtype}, version {self.label_version}"),
             ("Label ids", ", ".join(f"{value} = {meaning}" for value, meaning in self.label_ids.items())),
+            *(("Other labels", _target_text(target)) for target in self.targets),
             ("Official split", self.official_split or "none"),
             ("Official split by", self.official_split_by or ""),
             (
@@ -262,10 +250,18 @@ class DatasetCard:
         return planned if self.raw_bytes else f"{NOT_KNOWN}; {planned} to plan with"
 
 
-@cache
-def _load_hash_list(path: Path) -> Mapping[str, str | None]:
-    with path.open("rb") as file:
-        members = tomllib.load(file)["members"]
-    return MappingProxyType(
-        {str(name): None if found == NOT_KNOWN else str(found) for name, found in members.items()}
-    )
+def name_fits(name: str, pattern: str) -> bool:
+    """Whether a volume name is the pattern, or starts as one that ends in "*" does."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _volume_text(volume: VolumeCard) -> str:
+    family = f" ({volume.count or NOT_KNOWN} volumes)" if volume.name.endswith("*") else ""
+    step = volume.voxel_size_nm
+    size = f", {' x '.join(f'{nm:g}' for nm in step)} nm" if step else ""
+    return f"{volume.name}{family} {volume.shape_text}{size}{'' if volume.labelled else ' (no labels)'}"
+
+
+def _target_text(target: Target) -> str:
+    ids = ", ".join(f"{value} = {meaning}" for value, meaning in target.label_ids.items())
+    return f"{target.key}: {target.label_kind}, {target.label_dtype}, {ids}{'. ' if target.note else ''}{target.note}"

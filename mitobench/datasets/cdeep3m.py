@@ -9,16 +9,15 @@ Label PNGs are palette images whose values are 0 and 1, not 0 and 255: a thresho
 """
 
 from collections.abc import Iterator
-from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import read_image_bytes
-from mitobench.datasets.card import HASH_LISTS, DatasetCard, Licence, RemoteFile, VolumeCard
-from mitobench.datasets.reading import RawVolume, SourceFiles, slices
+from mitobench.datasets.card import DatasetCard, Licence, VolumeCard
+from mitobench.datasets.reading import RawVolume, SourceFiles, foreground, slices
+from mitobench.datasets.remote import HASH_LISTS, RemoteFile
 
 _REPOSITORY = "https://github.com/CRBS/cdeep3m"
 _COMMIT = "abf995802608073532f324ce57425fa1b7cf9d19"
@@ -85,7 +84,7 @@ CARD = DatasetCard(
 _FIRST_FILE = {"training": 10, "validation": 50, "testset": 81}
 
 
-def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
+def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa: ARG001 - every reader takes files
     """Training and validation with labels 0 and 1, testset without."""
     for volume in card.volumes:
         folder = f"mito_testsample/{volume.name}"
@@ -96,10 +95,10 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
         labels = [f"{folder}/labels/mitos_3D.{number:03d}.png" for number in numbers]
         yield RawVolume(
             name=volume.name,
-            image=partial(slices, files, images, read_image_bytes),
-            labels=partial(slices, files, labels, _foreground) if volume.labelled else None,
+            image=slices(images, read_image_bytes),
+            labels=slices(labels, _foreground) if volume.labelled else None,
         )
 
 
-def _foreground(data: bytes, name: str) -> NDArray[Any]:
-    return (read_image_bytes(data, name) > 0).astype(np.uint8)
+def _foreground(data: bytes, name: str) -> NDArray[np.uint8]:
+    return foreground(read_image_bytes(data, name), name)

@@ -15,8 +15,8 @@ import requests
 import urllib3
 
 from mitobench.arrays import hash_file
-from mitobench.datasets.card import RemoteFile
 from mitobench.datasets.partial import Note, Partial
+from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.roots import MARGIN, check_disk
 from mitobench.errors import FetchError
 from mitobench.segmenter import Progress, no_progress

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mitobench.datasets.archives import Published, why_not
-from mitobench.datasets.card import DatasetCard, RemoteFile
+from mitobench.datasets.card import DatasetCard
 from mitobench.datasets.licence import require_agreement
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import find_dataset
+from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.roots import check_disk, data_root, sources
 from mitobench.datasets.store import StoreIndex, read_index, write_store
 from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError

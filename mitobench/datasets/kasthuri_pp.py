@@ -9,16 +9,16 @@ ignored, everything else is background. Most of each frame is such padding, so i
 """
 
 from collections.abc import Iterator
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import read_image_bytes
-from mitobench.datasets.card import NOT_KNOWN, NOT_PINNED, DatasetCard, Licence, RemoteFile, VolumeCard
+from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, VolumeCard
 from mitobench.datasets.lucchi_pp import grey, white
 from mitobench.datasets.reading import RawVolume, SourceFiles, slices
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 
 _OUTSIDE = 2
 _FOLDERS = MappingProxyType({"train": "Kasthuri++/Train", "test": "Kasthuri++/Test"})
@@ -89,9 +89,9 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
         labels = files.names(f"{_FOLDERS[volume.name]}_Out/*.png")
         yield RawVolume(
             name=volume.name,
-            image=partial(slices, files, images, grey),
-            labels=partial(slices, files, labels, white),
-            ignore=partial(slices, files, labels, outside),
+            image=slices(images, grey),
+            labels=slices(labels, white),
+            ignore=slices(labels, outside),
         )
 
 

@@ -8,15 +8,11 @@ Four TIFF stacks of 165 pages. Others print the shape as 165 x 1024 x 768; pages
 """
 
 from collections.abc import Iterator
-from functools import partial
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mitobench.arrays import read_tiff_stack
-from mitobench.datasets.card import NOT_KNOWN, NOT_PINNED, DatasetCard, Licence, RemoteFile, VolumeCard
-from mitobench.datasets.reading import RawVolume, SourceFiles
+from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, VolumeCard
+from mitobench.datasets.reading import RawVolume, SourceFiles, foreground, tiff_pages
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 
 _FOLDER = "https://documents.epfl.ch/groups/c/cv/cvlab-unit/www/data/%20ElectronMicroscopy_Hippocampus"
 _STEMS = MappingProxyType({"train": "training", "test": "testing"})
@@ -76,22 +72,12 @@ CARD = DatasetCard(
 )
 
 
-def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
+def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa: ARG001 - every reader takes files
     """Both halves, page by page; every label pixel above zero is mitochondrion."""
     for volume in card.volumes:
         stem = _STEMS[volume.name]
         yield RawVolume(
             name=volume.name,
-            image=partial(_pages, files, f"{stem}.tif"),
-            labels=partial(_masks, files, f"{stem}_groundtruth.tif"),
+            image=tiff_pages(f"{stem}.tif", volume.shape[0]),
+            labels=tiff_pages(f"{stem}_groundtruth.tif", volume.shape[0], foreground),
         )
-
-
-def _pages(files: SourceFiles, member: str) -> Iterator[NDArray[np.uint8]]:
-    with files.open(member) as file:
-        yield from read_tiff_stack(file, member)
-
-
-def _masks(files: SourceFiles, member: str) -> Iterator[NDArray[np.uint8]]:
-    for page in _pages(files, member):
-        yield (page > 0).astype(np.uint8)

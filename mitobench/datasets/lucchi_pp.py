@@ -9,15 +9,15 @@ names Train_* and Test_* are taken at their word; a well-known loader swaps them
 """
 
 from collections.abc import Iterator
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import read_image_bytes
-from mitobench.datasets.card import NOT_KNOWN, NOT_PINNED, DatasetCard, Licence, RemoteFile, VolumeCard
+from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, VolumeCard
 from mitobench.datasets.reading import RawVolume, SourceFiles, slices
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 
 FOLDERS = MappingProxyType({"train": "Lucchi++/Train", "test": "Lucchi++/Test"})
 
@@ -82,8 +82,8 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
         folder = FOLDERS[volume.name]
         yield RawVolume(
             name=volume.name,
-            image=partial(slices, files, files.names(f"{folder}_In/*.png"), grey),
-            labels=partial(slices, files, files.names(f"{folder}_Out/*.png"), white),
+            image=slices(files.names(f"{folder}_In/*.png"), grey),
+            labels=slices(files.names(f"{folder}_Out/*.png"), white),
         )
 
 

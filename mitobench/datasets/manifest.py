@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from mitobench.datasets.card import NOT_KNOWN
+from mitobench.datasets.card import name_fits
+from mitobench.datasets.remote import NOT_KNOWN
 from mitobench.errors import FormatError, UnknownNameError
 from mitobench.volume import Index3
 
@@ -56,7 +57,7 @@ class Box(_Strict):
     """One box of one published volume; corners in voxels, (z, y, x), stop excluded.
 
     Attributes:
-        volume: Name of the published volume.
+        volume: Name of the published volume; with a "*" at the end, every volume that starts so, whole.
         start: First corner.
         stop: One past the last corner; 0 = to the end, along an axis whose length is not known.
         name: Name of the box as a Volume of its split; by default the volume's.
@@ -169,6 +170,8 @@ def _box_problems(manifest: SplitManifest) -> Iterator[str]:
             if box.volume not in manifest.volumes:
                 yield f"{split}: no hashes for volume {box.volume!r}"
                 continue
+            if box.volume.endswith("*") and (any((*box.start, *box.stop)) or box.name):
+                yield f"{split}: a family such as {box.volume} is taken whole: start and stop are 0, no name"
             whole = manifest.volumes[box.volume]
             inside = zip(box.start, box.stop, whole.shape, strict=True)
             if not all(start < stop <= end or start == stop == end == 0 for start, stop, end in inside):
@@ -181,11 +184,16 @@ def _gap_problems(manifest: SplitManifest) -> Iterator[str]:
     for (one, one_boxes), (other, other_boxes) in combinations(manifest.splits.items(), 2):
         for a in one_boxes:
             for b in other_boxes:
-                if a.volume == b.volume and not _apart(a, b, manifest.guard_gap):
+                if _may_meet(a.volume, b.volume) and not _apart(a, b, manifest.guard_gap):
                     yield (
                         f"{one} {a.start}-{a.stop} and {other} {b.start}-{b.stop} of {a.volume} are not "
                         f"{manifest.guard_gap} voxels apart"
                     )
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether two volume names, or families of names, can mean the same volume."""
+    return name_fits(one.rstrip("*"), other) or name_fits(other.rstrip("*"), one)
 
 
 def _apart(a: Box, b: Box, gap: Corner) -> bool:

@@ -11,16 +11,15 @@ with the labels and is not read.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import read_image_bytes
-from mitobench.datasets.card import NOT_KNOWN, NOT_PINNED, DatasetCard, Licence, RemoteFile, VolumeCard
-from mitobench.datasets.reading import RawVolume, SourceFiles, slices
-from mitobench.errors import FormatError
+from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, VolumeCard
+from mitobench.datasets.reading import RawVolume, SourceFiles, as_ids, slices
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 
 _HF = "https://huggingface.co/datasets/pytc"
 _IMAGES, _TRAIN, _VAL = "im/im*.png", "mito-train-v2/seg*.tif", "mito-val-v2/seg*.tif"
@@ -146,17 +145,10 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
         half = images[: len(labels)] if volume.labelled else images[len(labels) :]
         yield RawVolume(
             name=volume.name,
-            image=partial(slices, files, half, read_image_bytes),
-            labels=partial(slices, files, labels, _ids) if volume.labelled else None,
+            image=slices(half, read_image_bytes),
+            labels=slices(labels, _ids) if volume.labelled else None,
         )
 
 
 def _ids(data: bytes, name: str) -> NDArray[np.uint16]:
-    """Ids in one dtype, whatever integer the file has."""
-    page = read_image_bytes(data, name)
-    if not np.issubdtype(page.dtype, np.integer) or page.min() < 0 or page.max() > np.iinfo(np.uint16).max:
-        raise FormatError(
-            f"{name} has {page.dtype} labels from {page.min()} to {page.max()}; expected integers from 0 to "
-            "65535. Please report it: this release reads no larger ids."
-        )
-    return page.astype(np.uint16)
+    return as_ids(read_image_bytes(data, name), name, "uint16")

@@ -9,16 +9,15 @@ The seventh benchmark, one hundred 2-D TEM images of many sizes, is not here: it
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.arrays import read_tiff_stack
-from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, RemoteFile, VolumeCard
-from mitobench.datasets.reading import RawVolume, SourceFiles
-from mitobench.errors import FormatError
+from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, VolumeCard
+from mitobench.datasets.reading import RawVolume, SourceFiles, as_ids, tiff_pages
+from mitobench.datasets.remote import RemoteFile
 from mitobench.volume import Index3
 
 _FOLDER = "https://ftp.ebi.ac.uk/empiar/world_availability/10982/data/mito_benchmarks"
@@ -178,31 +177,16 @@ CARDS = MappingProxyType({_key(row): _card(row) for row in _BENCHMARKS})
 """{key: card}."""
 
 
-def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
-    """The one volume, page by page."""
+def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa: ARG001 - every reader takes files
+    """The one volume, a few pages at a time."""
+    (volume,) = card.volumes
     image, labels = (file.name for file in card.files)
     yield RawVolume(
-        name=card.volumes[0].name,
-        image=partial(_pages, files, image),
-        labels=partial(_ids, files, labels),
+        name=volume.name,
+        image=tiff_pages(image, volume.shape[0]),
+        labels=tiff_pages(labels, volume.shape[0], _ids),
     )
 
 
-def _pages(files: SourceFiles, member: str) -> Iterator[NDArray[np.uint8]]:
-    with files.open(member) as file:
-        yield from read_tiff_stack(file, member)
-
-
-def _ids(files: SourceFiles, member: str) -> Iterator[NDArray[np.uint32]]:
-    """Ids in one dtype, whatever integer the file has."""
-    for page in _pages(files, member):
-        if (
-            not np.issubdtype(page.dtype, np.integer)
-            or page.min() < 0
-            or page.max() > np.iinfo(np.uint32).max
-        ):
-            raise FormatError(
-                f"{member} has {page.dtype} labels from {page.min()} to {page.max()}; expected integers from 0 "
-                "to 4294967295. The file is not the published one; get it again."
-            )
-        yield page.astype(np.uint32)
+def _ids(pages: NDArray[Any], name: str) -> NDArray[np.uint32]:
+    return as_ids(pages, name, _LABEL_DTYPE.name)

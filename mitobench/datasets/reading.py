@@ -1,19 +1,23 @@
 """What a dataset's reader is given and what it hands back. No dataset is known here, nothing is written."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays import read_tiff_pages
 from mitobench.datasets.card import DatasetCard
-
-Slabs = Iterable[NDArray[Any]]
-"""Pieces along z in order: (y, x) is one slice, (n, y, x) several."""
+from mitobench.errors import FormatError
+from mitobench.volume import Index3, VoxelSize
 
 SPLITS = Path(__file__).with_name("splits")
 """Folder of the split manifests that ship with the package."""
+PAGES = 8
+"""Pages of a TIFF stack that are one piece: few enough for memory at 4096 x 4096, many enough to be worth opening."""
 
 
 class SourceFiles(Protocol):
@@ -42,20 +46,44 @@ class SourceFiles(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A run of whole slices that can be read on its own: in any order, in any process, again after a kill.
+
+    Attributes:
+        start: Its first slice in the volume.
+        read: Called with the published files; gives (y, x) for one slice or (n, y, x). It travels to other
+            processes, so it is a function of a module, or a `partial` of one.
+    """
+
+    start: int
+    read: Callable[[SourceFiles], NDArray[Any]]
+
+
+Pieces = Sequence[Piece]
+"""What an array is made of; together they cover every slice once."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RawVolume:
     """One volume on its way from the published files into the store.
 
     Attributes:
-        name: As on the card.
-        image: Called once; gives uint8 slabs.
-        labels: Called once; gives slabs of the card's label dtype; None without ground truth.
-        ignore: Called once; gives bool slabs, True where no score counts; None where every voxel counts.
+        name: As on the card, or a name that fits one of the card's patterns.
+        image: uint8 pieces.
+        labels: Pieces of the card's label dtype; None without ground truth.
+        ignore: bool pieces, True where no score counts; None where every voxel counts.
+        targets: {target of the card: pieces of its dtype} for labels of other structures.
+        shape: (z, y, x) as the files say, where the card does not know it; checked against what it knows.
+        voxel_size_nm: (z, y, x) as the files say; None = the card's.
     """
 
     name: str
-    image: Callable[[], Slabs]
-    labels: Callable[[], Slabs] | None
-    ignore: Callable[[], Slabs] | None = None
+    image: Pieces
+    labels: Pieces | None
+    ignore: Pieces | None = None
+    targets: Mapping[str, Pieces] = field(default_factory=dict)
+    shape: Index3 | None = None
+    voxel_size_nm: VoxelSize | None = None
 
 
 Reader = Callable[[DatasetCard, SourceFiles], Iterator[RawVolume]]
@@ -77,15 +105,74 @@ class Dataset:
     splits_folder: Path = SPLITS
 
 
-def slices(
-    files: SourceFiles, members: Iterable[str], decode: Callable[[bytes, str], NDArray[Any]]
-) -> Iterator[NDArray[Any]]:
+def slices(members: Iterable[str], decode: Callable[[bytes, str], NDArray[Any]]) -> list[Piece]:
     """One slice per member, in the order given.
 
     Args:
-        files: Where the members are.
         members: Paths inside the archive.
-        decode: Turns (bytes, member) into (y, x).
+        decode: Turns (bytes, member) into (y, x); a function of a module.
     """
-    for member in members:
-        yield decode(files.read(member), member)
+    return [Piece(start=z, read=partial(_slice, member, decode)) for z, member in enumerate(members)]
+
+
+def whole(read: Callable[[SourceFiles], NDArray[Any]]) -> list[Piece]:
+    """A volume whose format gives it all at once or not at all, such as a packed NIfTI."""
+    return [Piece(start=0, read=read)]
+
+
+def tiff_pages(
+    member: str, depth: int, decode: Callable[[NDArray[Any], str], NDArray[Any]] | None = None
+) -> list[Piece]:
+    """Runs of pages of a multi-page TIFF.
+
+    Args:
+        member: Path of the file.
+        depth: How many pages it has; a file with another number is refused when it is read.
+        decode: Turns (pages (n, y, x), member) into what is stored; a function of a module. None = as they are.
+    """
+    return [
+        Piece(start=first, read=partial(_pages, member, first, min(first + PAGES, depth), depth, decode))
+        for first in range(0, depth, PAGES)
+    ]
+
+
+def as_ids(values: NDArray[Any], name: str, dtype: str) -> NDArray[Any]:
+    """Object ids in one dtype, whatever integer the file has.
+
+    Args:
+        values: As decoded.
+        name: Of the file, which errors quote.
+        dtype: "uint8", "uint16" or "uint32".
+
+    Raises:
+        FormatError: Not integers, or an id that is negative or too large.
+    """
+    top = np.iinfo(dtype).max
+    if values.dtype.kind not in "biu" or (values.size and not 0 <= values.min() <= values.max() <= top):
+        raise FormatError(
+            f"{name} has {values.dtype} labels from {values.min()} to {values.max()}; expected integers from 0 "
+            f"to {top}. The file is not the published one; get it again."
+        )
+    return values.astype(dtype)
+
+
+def foreground(values: NDArray[Any], name: str) -> NDArray[np.uint8]:  # noqa: ARG001 - every decoder takes a name
+    """1 where a published mask is above zero, whatever grey it was published as."""
+    return (values > 0).astype(np.uint8)
+
+
+def _slice(member: str, decode: Callable[[bytes, str], NDArray[Any]], files: SourceFiles) -> NDArray[Any]:
+    return decode(files.read(member), member)
+
+
+def _pages(
+    member: str,
+    first: int,
+    stop: int,
+    depth: int,
+    decode: Callable[[NDArray[Any], str], NDArray[Any]] | None,
+    files: SourceFiles,
+) -> NDArray[Any]:
+    with files.open(member) as file:
+        pages = read_tiff_pages(file, member, first=first, stop=stop, depth=depth)
+    return pages if decode is None else decode(pages, member)

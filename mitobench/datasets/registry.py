@@ -2,13 +2,14 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from mitobench.datasets.manifest import manifest_keys
 from mitobench.datasets.reading import SPLITS, Dataset
 from mitobench.errors import UnknownNameError
 
-FAMILIES = frozenset({"mitoem", "mitonet"})
-"""First words of keys whose datasets share one module."""
+FAMILIES = frozenset({"mitoem", "mitoem2", "mitonet"})
+"""First words of keys whose datasets share one module, unless a key has a module of its own."""
 
 
 class DatasetTable(Mapping[str, Dataset]):
@@ -22,11 +23,11 @@ class DatasetTable(Mapping[str, Dataset]):
     def __getitem__(self, key: str) -> Dataset:
         if key not in manifest_keys(SPLITS):
             raise KeyError(key)
-        family = key.split("-", 1)[0]
-        if family in FAMILIES:
+        family, own = key.split("-", 1)[0], key.replace("-", "_")
+        if family in FAMILIES and not Path(__file__).with_name(f"{own}.py").exists():
             module = importlib.import_module(f"mitobench.datasets.{family}")
             return Dataset(card=module.CARDS[key], read=module.read)
-        module = importlib.import_module(f"mitobench.datasets.{key.replace('-', '_')}")
+        module = importlib.import_module(f"mitobench.datasets.{own}")
         return Dataset(card=module.CARD, read=module.read)
 
     def __iter__(self) -> Iterator[str]:

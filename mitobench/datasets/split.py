@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from mitobench.datasets.card import DatasetCard
+from mitobench.arrays import natural_key
+from mitobench.datasets.card import MAIN_TARGET, DatasetCard, name_fits
 from mitobench.datasets.fetch import ensure_store
 from mitobench.datasets.manifest import Box, SplitManifest, load_manifest
 from mitobench.datasets.reading import Dataset
@@ -72,6 +73,7 @@ def load_split(
     name: str,
     split: str,
     *,
+    target: str = MAIN_TARGET,
     version: int | None = None,
     root: Path | str | None = None,
     download: bool = True,
@@ -84,6 +86,8 @@ def load_split(
     Args:
         name: Dataset key, such as "vnc".
         split: "train", "val", "test"; "unlabelled" where the dataset has images without ground truth.
+        target: Whose labels to load; the card lists others than "mitochondrion", such as "nucleus". A volume
+            without such labels has none.
         version: Version of the split manifest; None = newest.
         root: Data root; None = MITOBENCH_DATA, else the user's cache folder.
         download: Whether the network may be used; archives in MITOBENCH_SOURCES are always taken.
@@ -93,7 +97,7 @@ def load_split(
         Volumes whose images and labels are read-only memory maps.
 
     Raises:
-        UnknownNameError: No such dataset, split or version.
+        UnknownNameError: No such dataset, split, target or version.
         DatasetNotFoundError: It is not on disk and download is False, or this release reads other labels.
         LicenceError: It has to be downloaded under a licence that was not agreed to yet.
         FetchError: No source worked.
@@ -102,24 +106,36 @@ def load_split(
     dataset = find_dataset(name)
     manifest = load_manifest(dataset.card.key, version, dataset.splits_folder)
     boxes = manifest.boxes(split)
+    dataset.card.target(target)
     if manifest.label_version != dataset.card.label_version:
         raise DatasetNotFoundError(
             f"{name}@{manifest.version} needs ground truth version {manifest.label_version}, but this "
             f"release reads {dataset.card.label_version}. Install the release that introduced that split."
         )
     folder, index = ensure_store(dataset, root=root, allow_download=download, progress=progress)
-    volumes = [_open_box(box, dataset, folder, index) for box in boxes]
+    volumes = [
+        _open_box(whole, dataset, folder, index, target) for box in boxes for whole in _members(box, index)
+    ]
     return Split(split=split, card=dataset.card, manifest=manifest, volumes=volumes)
 
 
-def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex) -> Volume:
-    stored = index.volumes[box.volume]
+def _members(box: Box, index: StoreIndex) -> list[Box]:
+    """The box itself, or one for every volume of its family, in natural order."""
+    if not box.volume.endswith("*"):
+        return [box]
+    names = sorted((name for name in index.volumes if name_fits(name, box.volume)), key=natural_key)
+    return [box.model_copy(update={"volume": name}) for name in names]
+
+
+def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex, target: str) -> Volume:
+    stored, other = index.volumes[box.volume], dataset.card.target(target)
+    labels = stored.labels if other is None else stored.targets.get(target)
     cut = tuple(slice(start, stop or None) for start, stop in zip(box.start, box.stop, strict=True))
     return Volume(
         name=box.volume_name,
         image=open_stored(folder, stored.image)[cut],
-        labels=None if stored.labels is None else open_stored(folder, stored.labels)[cut],
-        label_kind=dataset.card.label_kind,
+        labels=None if labels is None else open_stored(folder, labels)[cut],
+        label_kind=(other or dataset.card).label_kind,
         voxel_size_nm=stored.voxel_size_nm,
         origin=box.start,
         ignore=None if stored.ignore is None else open_stored(folder, stored.ignore)[cut],

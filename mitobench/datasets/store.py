@@ -6,24 +6,27 @@ and the next run starts over.
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mitobench.arrays import WrittenArray, open_npy, write_npy_atomic
 from mitobench.arrays.npy import TEMPORARY_SUFFIX
 from mitobench.datasets.card import DatasetCard
 from mitobench.datasets.manifest import VolumeHashes, load_manifest, manifest_versions
-from mitobench.datasets.reading import Dataset, RawVolume, Slabs, SourceFiles
+from mitobench.datasets.reading import Dataset, Pieces, RawVolume, SourceFiles
 from mitobench.errors import IntegrityError
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Index3
 
 INDEX = "store.json"
+Slabs = Iterable[NDArray[Any]]
+"""Pieces along z in order: (y, x) is one slice, (n, y, x) several."""
 
 
 class StoredArray(BaseModel):
@@ -57,12 +60,13 @@ class StoredVolume(BaseModel):
     image: StoredArray
     labels: StoredArray | None
     ignore: StoredArray | None = None
+    targets: dict[str, StoredArray] = Field(default_factory=dict)
 
     @property
     def arrays(self) -> dict[str, StoredArray]:
-        """{"image", "labels", "ignore": array}, those that there are."""
+        """{"image", "labels", "ignore" or a target of the card: array}, those that there are."""
         every = {"image": self.image, "labels": self.labels, "ignore": self.ignore}
-        return {what: array for what, array in every.items() if array is not None}
+        return {what: array for what, array in every.items() if array is not None} | self.targets
 
 
 class StoreIndex(BaseModel):
@@ -114,8 +118,7 @@ def read_index(folder: Path, dataset: Dataset) -> StoreIndex | None:
     except (OSError, ValidationError, UnicodeDecodeError):
         return None
     same = (index.dataset, index.label_version) == (card.key, card.label_version)
-    complete = set(index.volumes) == {volume.name for volume in card.volumes}
-    if not (same and complete and all(recorded == found for recorded, found in sizes)):
+    if not (same and _complete(index.volumes, card) and all(recorded == found for recorded, found in sizes)):
         return None
     return None if _surprises(index, expected_hashes(dataset)) else index
 
@@ -138,8 +141,10 @@ def write_store(
     folder.mkdir(parents=True, exist_ok=True)
     clean(folder)
     card = dataset.card
-    volumes = {raw.name: _write_volume(raw, card, folder, progress) for raw in dataset.read(card, files)}
-    if missing := [volume.name for volume in card.volumes if volume.name not in volumes]:
+    volumes = {
+        raw.name: _write_volume(raw, card, files, folder, progress) for raw in dataset.read(card, files)
+    }
+    if missing := [volume.name for volume in card.volumes if not any(map(volume.fits, volumes))]:
         raise IntegrityError(f"{card.key}: the reader gave no {', '.join(missing)}; its card lists them.")
     index = StoreIndex(
         schema_version=1,
@@ -174,8 +179,19 @@ def open_stored(folder: Path, array: StoredArray) -> NDArray[Any]:
     return open_npy(folder / array.file)
 
 
-def _write_volume(raw: RawVolume, card: DatasetCard, folder: Path, progress: Progress) -> StoredVolume:
-    image, shape = _measured(raw.image(), card.volume(raw.name).shape)
+def _complete(volumes: Mapping[str, StoredVolume], card: DatasetCard) -> bool:
+    """Whether every volume and every target of the card is there, and nothing else."""
+    known = all(any(volume.fits(name) for volume in card.volumes) for name in volumes)
+    there = all(any(map(volume.fits, volumes)) for volume in card.volumes)
+    found = {key for volume in volumes.values() for key in volume.targets}
+    return known and there and found == {target.key for target in card.targets}
+
+
+def _write_volume(
+    raw: RawVolume, card: DatasetCard, files: SourceFiles, folder: Path, progress: Progress
+) -> StoredVolume:
+    known = card.volume(raw.name)
+    image, shape = _measured(_slabs(raw.image, files), raw.shape or known.shape)
 
     def write(what: str, slabs: Slabs, dtype: str) -> StoredArray:
         name = f"{raw.name}.{what}.npy"
@@ -190,30 +206,41 @@ def _write_volume(raw: RawVolume, card: DatasetCard, folder: Path, progress: Pro
             array_sha256=written.array_sha256,
         )
 
+    dtypes = {target.key: target.label_dtype for target in card.targets}
     return StoredVolume(
         shape=shape,
-        voxel_size_nm=card.voxel_size_nm,
+        voxel_size_nm=raw.voxel_size_nm or known.voxel_size_nm or card.voxel_size_nm,
         label_kind=card.label_kind,
         image=write("image", image, "uint8"),
-        labels=None if raw.labels is None else write("labels", raw.labels(), card.label_dtype),
-        ignore=None if raw.ignore is None else write("ignore", raw.ignore(), "bool"),
+        labels=None if raw.labels is None else write("labels", _slabs(raw.labels, files), card.label_dtype),
+        ignore=None if raw.ignore is None else write("ignore", _slabs(raw.ignore, files), "bool"),
+        targets={
+            key: write(f"labels-{key}", _slabs(pieces, files), dtypes[key])
+            for key, pieces in raw.targets.items()
+        },
     )
 
 
+def _slabs(pieces: Pieces, files: SourceFiles) -> Slabs:
+    return (piece.read(files) for piece in pieces)
+
+
 def _measured(slabs: Slabs, shape: Index3) -> tuple[Slabs, Index3]:
-    """The slabs, and the shape with (y, x) taken from the first of them where the card does not know them."""
+    """The slabs, and the shape with (y, x) taken from the first of them where nobody knows them."""
     if all(shape):
         return slabs, shape
     coming = iter(slabs)
     first = next(coming)
     y, x = first.shape[-2:]
-    return chain([first], coming), (shape[0], y, x)
+    return chain([first], coming), (shape[0] or (1 if first.ndim == 2 else first.shape[0]), y, x)
 
 
 def _surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str]:
     """One line per array whose decoded hash is not the one that the manifests ask for."""
     problems = []
     for name, hashes in expected.items():
+        if name.endswith("*"):  # a family: nobody has seen what its volumes decode to
+            continue
         volume = index.volumes.get(name)
         if volume is None:
             problems.append(f"{name}: the manifest has it, the store does not")

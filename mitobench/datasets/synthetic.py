@@ -7,12 +7,16 @@ A number on this set says that the machinery works. It says nothing about a mode
 """
 
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
+from typing import Any
+
+from numpy.typing import NDArray
 
 from mitobench.datasets.card import DatasetCard, Licence, VolumeCard
 from mitobench.datasets.phantom import make_phantom
-from mitobench.datasets.reading import RawVolume, SourceFiles
+from mitobench.datasets.reading import RawVolume, SourceFiles, whole
+from mitobench.volume import Index3, VoxelSize
 
 _SEEDS = MappingProxyType({"train": 1, "val": 2, "test": 3})
 
@@ -52,9 +56,22 @@ CARD = DatasetCard(
 
 
 def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa: ARG001 - every reader takes files
-    """Grow the three blocks."""
+    """The three blocks, grown when they are read."""
     for volume in card.volumes:
-        image, labels = make_phantom(
-            seed=_SEEDS[volume.name], shape=volume.shape, voxel_size_nm=card.voxel_size_nm
-        )
-        yield RawVolume(name=volume.name, image=partial(iter, image), labels=partial(iter, labels))
+        grow = partial(_grown, _SEEDS[volume.name], volume.shape, card.voxel_size_nm)
+        yield RawVolume(name=volume.name, image=whole(partial(grow, 0)), labels=whole(partial(grow, 1)))
+
+
+@lru_cache(maxsize=1)
+def _phantom(seed: int, shape: Index3, voxel_size_nm: VoxelSize) -> tuple[NDArray[Any], NDArray[Any]]:
+    return make_phantom(seed=seed, shape=shape, voxel_size_nm=voxel_size_nm)
+
+
+def _grown(
+    seed: int,
+    shape: Index3,
+    voxel_size_nm: VoxelSize,
+    which: int,
+    files: SourceFiles,  # noqa: ARG001 - nothing is published
+) -> NDArray[Any]:
+    return _phantom(seed, shape, voxel_size_nm)[which]

@@ -11,21 +11,14 @@ on there: such planes are ignored, found by their content and not by number.
 from collections.abc import Iterator
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import read_nifti_bytes
-from mitobench.datasets.card import (
-    HASH_LISTS,
-    NOT_PINNED,
-    DatasetCard,
-    Licence,
-    RemoteFile,
-    VolumeCard,
-)
-from mitobench.datasets.reading import RawVolume, SourceFiles
+from mitobench.datasets.card import NOT_PINNED, DatasetCard, Licence, VolumeCard
+from mitobench.datasets.reading import RawVolume, SourceFiles, as_ids, whole
+from mitobench.datasets.remote import HASH_LISTS, RemoteFile
 from mitobench.errors import FormatError
 
 _REPOSITORY = "https://github.com/MancaZerovnikMekuc/UroCell"
@@ -86,16 +79,15 @@ CARD = DatasetCard(
 )
 
 
-def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
-    """The five blocks; images and masks are decoded together, labels on their own."""
+def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa: ARG001 - every reader takes files
+    """The five blocks."""
     for volume in card.volumes:
-        member = f"data/{volume.name}.nii.gz"
-        image = decode_image(files.read(member), member)
+        image = f"data/{volume.name}.nii.gz"
         yield RawVolume(
             name=volume.name,
-            image=partial(iter, image),
-            labels=partial(_labels, files, f"mito/instance/{volume.name}.nii.gz"),
-            ignore=partial(iter, missing_planes(image)),
+            image=whole(partial(_image, image)),
+            labels=whole(partial(_labels, f"mito/instance/{volume.name}.nii.gz")),
+            ignore=whole(partial(_missing, image)),
         )
 
 
@@ -121,13 +113,7 @@ def decode_labels(data: bytes, name: str) -> NDArray[np.uint16]:
     Raises:
         FormatError: An id is negative or above 65535.
     """
-    values: NDArray[Any] = read_nifti_bytes(data, name)
-    if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-        raise FormatError(
-            f"{name} has ids from {values.min()} to {values.max()}; expected 0 to 65535. "
-            "The file is not the published one; get it again."
-        )
-    return values.astype(np.uint16)
+    return as_ids(read_nifti_bytes(data, name), name, "uint16")
 
 
 def missing_planes(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -139,5 +125,13 @@ def missing_planes(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return missing
 
 
-def _labels(files: SourceFiles, member: str) -> Iterator[NDArray[np.uint16]]:
-    yield decode_labels(files.read(member), member)
+def _image(member: str, files: SourceFiles) -> NDArray[np.uint8]:
+    return decode_image(files.read(member), member)
+
+
+def _missing(member: str, files: SourceFiles) -> NDArray[np.bool_]:
+    return missing_planes(_image(member, files))
+
+
+def _labels(member: str, files: SourceFiles) -> NDArray[np.uint16]:
+    return decode_labels(files.read(member), member)

@@ -10,16 +10,15 @@ Published masks mix 1-bit and 8-bit PNG, and the 8-bit ones carry about 600 grey
 """
 
 from collections.abc import Iterator
-from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import read_image_bytes
-from mitobench.datasets.card import HASH_LISTS, DatasetCard, Licence, RemoteFile, VolumeCard
-from mitobench.datasets.reading import RawVolume, SourceFiles, slices
+from mitobench.datasets.card import DatasetCard, Licence, VolumeCard
+from mitobench.datasets.reading import RawVolume, SourceFiles, foreground, slices
+from mitobench.datasets.remote import HASH_LISTS, RemoteFile
 
 _REPOSITORY = "https://github.com/unidesigner/groundtruth-drosophila-vnc"
 _COMMIT = "4a5f051466d24d8dc1e855ab55658bb1b1dcd6bf"
@@ -81,7 +80,7 @@ CARD = DatasetCard(
 )
 
 
-def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
+def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa: ARG001 - every reader takes files
     """stack1 with masks as 0 and 1, stack2 without."""
     for volume in card.volumes:
         numbers = range(volume.shape[0])
@@ -89,10 +88,10 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:
         masks = [f"{volume.name}/mitochondria/{number:02d}.png" for number in numbers]
         yield RawVolume(
             name=volume.name,
-            image=partial(slices, files, images, read_image_bytes),
-            labels=partial(slices, files, masks, _foreground) if volume.labelled else None,
+            image=slices(images, read_image_bytes),
+            labels=slices(masks, _foreground) if volume.labelled else None,
         )
 
 
-def _foreground(data: bytes, name: str) -> NDArray[Any]:
-    return (read_image_bytes(data, name) > 0).astype(np.uint8)
+def _foreground(data: bytes, name: str) -> NDArray[np.uint8]:
+    return foreground(read_image_bytes(data, name), name)

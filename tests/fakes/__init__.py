@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from mitobench.arrays import hash_file, sha256_of_array
-from mitobench.datasets.card import NOT_KNOWN, DatasetCard, RemoteFile
+from mitobench.datasets.card import DatasetCard
 from mitobench.datasets.manifest import load_manifest, manifest_versions
 from mitobench.datasets.reading import SPLITS, Dataset, Reader
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 
 Truth = Mapping[str, tuple[np.ndarray | None, ...]]
 """{volume: (image, labels)} or {volume: (image, labels, ignore)}."""

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from fakes import Fake, assemble
 from mitobench.datasets import synthetic
 from mitobench.datasets.card import VolumeCard
@@ -18,7 +16,7 @@ def build(folder: Path) -> Fake:
     )
 
     truth = {
-        raw.name: (np.stack(list(raw.image())), np.stack(list(raw.labels())))
+        raw.name: tuple(piece.read(None) for piece in (*raw.image, *raw.labels))
         for raw in synthetic.read(card, None)
     }
     return assemble(folder, card=card, read=synthetic.read, members={}, truth=truth)

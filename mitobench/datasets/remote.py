@@ -1,0 +1,84 @@
+"""What one published file is: its names, addresses and hashes. No file is read here except hash lists."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from mitobench.errors import BadInputError
+
+HASH_LISTS = Path(__file__).with_name("hashes")
+"""Folder of `<key>.toml` lists: path inside the archive = SHA-256 of that file."""
+
+NOT_KNOWN = "not known"
+"""Written on cards, in hash lists and in split manifests where nobody here has seen the value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """One file that a dataset is published as.
+
+    Attributes:
+        name: File name under which it is kept, such as "name-<commit>.zip".
+        urls: Where it can be downloaded, in order of preference.
+        kind: "zip", whose members are read by name or pattern; or "plain".
+        also_named: Patterns of other names under which users may have it ("name-*.zip").
+        hash_list: TOML of {path inside the archive: SHA-256}, for zips. A single folder on top, as GitHub
+            writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
+            known" is recorded when it is first read. A zip's own hash is not kept: hosts pack it anew.
+        patterns: Paths inside a zip, with "*" for a part of a file name, where only the whole zip has a hash.
+        sha256: Hash of a plain file, or of a zip with patterns; None for a plain file whose hash is not known.
+        n_bytes: Exact length where the host serves fixed bytes, else None.
+        about_bytes: Length to expect when it is not fixed; for disk checks and progress only.
+        allow_http: Whether the host offers no https; the hashes then carry the trust alone.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    kind: Literal["zip", "plain"] = "zip"
+    also_named: tuple[str, ...] = ()
+    hash_list: Path | None = None
+    patterns: tuple[str, ...] = ()
+    sha256: str | None = None
+    n_bytes: int | None = None
+    about_bytes: int = 0
+    allow_http: bool = False
+
+    def __post_init__(self) -> None:
+        listed, matched = self.hash_list is not None, bool(self.patterns)
+        fits = (
+            {(True, False, False), (False, True, True)}
+            if self.kind == "zip"
+            else {(False, False, True), (False, False, False)}
+        )
+        if (listed, matched, self.sha256 is not None) not in fits:
+            raise BadInputError(
+                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list, or patterns with its own "
+                "sha256; a plain file has neither hash_list nor patterns."
+            )
+
+    @property
+    def members(self) -> Mapping[str, str | None]:
+        """{path inside the archive: hash, None where not known}; a plain file has one: itself."""
+        if self.patterns:
+            return MappingProxyType({})
+        if self.hash_list is None:
+            return MappingProxyType({self.name: self.sha256})
+        return _load_hash_list(self.hash_list)
+
+    @property
+    def expected_bytes(self) -> int:
+        """Length to plan with."""
+        return self.n_bytes or self.about_bytes
+
+
+@cache
+def _load_hash_list(path: Path) -> Mapping[str, str | None]:
+    with path.open("rb") as file:
+        members = tomllib.load(file)["members"]
+    return MappingProxyType(
+        {str(name): None if found == NOT_KNOWN else str(found) for name, found in members.items()}
+    )
