@@ -113,10 +113,19 @@ def test_an_archive_known_by_its_own_hash_is_refused_when_it_differs(tmp_path: P
 
 
 def test_a_card_cannot_be_vague_about_a_file(tmp_path: Path) -> None:
-    """Patterns without a hash of the zip would let anything in."""
-    for wrong in ({"patterns": ("a/*.png",)}, {"sha256": "0" * 64}, {"kind": "plain", "patterns": ("a",)}):
+    """A zip says which of its members are meant, a plain file has none."""
+    for wrong in ({}, {"sha256": "0" * 64}, {"kind": "plain", "patterns": ("a",)}):
         with pytest.raises(BadInputError, match="RemoteFile"):
             RemoteFile(name="a.zip", urls=(), **wrong)
+
+
+def test_a_zip_whose_hash_nobody_knows_is_recorded(tmp_path: Path) -> None:
+    """Its members are taken by pattern, and the hash of the whole is kept and told."""
+    file = replace(zipped(tmp_path, {"A/In/1.png": b"1"}), sha256=None)
+    with Published({file: tmp_path / "a.zip"}) as files:
+        assert files.read("A/In/1.png") == b"1"
+        assert files.seen == {"a.zip": hash_file(tmp_path / "a.zip")}
+        assert files.recorded == ["a.zip"]
 
 
 @pytest.mark.parametrize("pinned", [True, False])

@@ -129,7 +129,7 @@ class Published:
     @property
     def recorded(self) -> list[str]:
         """Files read so far whose hash the card does not know."""
-        return [name for name in self._seen if name in self._hashes and self._hashes[name] is None]
+        return [name for name in self._seen if self._hashes.get(name, name) is None]
 
     def names(self, pattern: str) -> list[str]:
         """The members that fit one of the card's patterns, in natural order (2 before 10)."""
@@ -193,12 +193,12 @@ class Published:
     def _cover(self, file: RemoteFile, path: Path, opened: _Opened) -> None:
         """Take a zip whose own hash vouches for whatever is in it."""
         found = hash_file(path)
-        if found != file.sha256:
+        if file.sha256 not in {None, found}:
             raise IntegrityError(
                 f"{path} has sha256 {found}, the card says {file.sha256}. "
                 "The file is damaged or was changed; it is not used. Replace or remove it."
             )
-        self._seen[file.name] = found
+        self._seen[file.name], self._hashes[file.name] = found, file.sha256
         for pattern in file.patterns:
             self._patterns[pattern] = opened.match(pattern)
             self._where.update(dict.fromkeys(self._patterns[pattern], (opened, path)))

@@ -29,8 +29,9 @@ class RemoteFile:
         hash_list: TOML of {path inside the archive: SHA-256}, for zips. A single folder on top, as GitHub
             writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
             known" is recorded when it is first read. A zip's own hash is not kept: hosts pack it anew.
-        patterns: Paths inside a zip, with "*" for a part of a file name, where only the whole zip has a hash.
-        sha256: Hash of a plain file, or of a zip with patterns; None for a plain file whose hash is not known.
+        patterns: Paths inside a zip, with "*" for a part of a file name, where only the whole zip can have a hash.
+        sha256: Hash of a plain file, or of a zip with patterns; None where it is not known: the first one read is
+            taken at its word and recorded.
         n_bytes: Exact length where the host serves fixed bytes, else None.
         about_bytes: Length to expect when it is not fixed; for disk checks and progress only.
         allow_http: Whether the host offers no https; the hashes then carry the trust alone.
@@ -50,14 +51,14 @@ class RemoteFile:
     def __post_init__(self) -> None:
         listed, matched = self.hash_list is not None, bool(self.patterns)
         fits = (
-            {(True, False, False), (False, True, True)}
+            {(True, False, False), (False, True, True), (False, True, False)}
             if self.kind == "zip"
             else {(False, False, True), (False, False, False)}
         )
         if (listed, matched, self.sha256 is not None) not in fits:
             raise BadInputError(
-                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list, or patterns with its own "
-                "sha256; a plain file has neither hash_list nor patterns."
+                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list, or patterns; "
+                "a plain file has neither hash_list nor patterns."
             )
 
     @property

@@ -99,7 +99,9 @@ def _publish(
     if file.patterns:
         tops = {pattern.split("/", 1)[0] for pattern in file.patterns}
         write_zip(path, {name: data for name, data in members.items() if name.split("/", 1)[0] in tops})
-        return replace(file, sha256=hash_file(path), n_bytes=None, about_bytes=path.stat().st_size)
+        return replace(
+            file, sha256=file.sha256 and hash_file(path), n_bytes=None, about_bytes=path.stat().st_size
+        )
     hash_list = folder / f"{path.stem}.toml"
     lines = [f'"{name}" = "{_hash_like(file.members.get(name, ""), data)}"' for name, data in members.items()]
     hash_list.write_text("[members]\n" + "\n".join(lines) + "\n")
