@@ -126,8 +126,12 @@ def dataset_facts(key: str) -> DatasetFacts:
             str(manifest.version),
             split,
             box.volume,
-            _box_text(box.start, box.stop),
-            " x ".join(str(length or "?") for length in box.shape),
+            "every volume of that name, whole"
+            if box.volume.endswith("*")
+            else _box_text(box.start, box.stop),
+            card.volume(box.volume).shape_text
+            if box.volume.endswith("*")
+            else " x ".join(str(length or "?") for length in box.shape),
         )
         for split in manifest.splits
         for box in manifest.boxes(split)

@@ -32,6 +32,8 @@ class Volume:
         labels: Same shape, integer, 0 = background; None where the truth is not public.
         label_kind: Whether non-zero labels are one class or one id per object.
         voxel_size_nm: (z, y, x) in nanometres.
+        voxel_size_known: False where nobody states it and voxel_size_nm only stands in: one step is then one
+            pixel, and scores in nm are left out.
         origin: Where this box starts in the published volume, (z, y, x) in voxels.
         ignore: True where no score counts (padding, unannotated tissue), or None when every voxel counts.
 
@@ -48,6 +50,7 @@ class Volume:
     voxel_size_nm: VoxelSize
     origin: Index3 = (0, 0, 0)
     ignore: Mask | None = None
+    voxel_size_known: bool = True
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:

@@ -105,6 +105,7 @@ def score_prediction(
         "prediction": _prediction(opened, connectivity),
         "definitions": Definitions(connectivity=connectivity),
     }
+    surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
     measured = _measure_surfaces(volumes, opened, progress) if surfaces else {}
     false = _place_errors(volumes, opened, counted, regions, progress)
     return _record(counted, measured, false, fields, split=split, who=who, started=started)

@@ -25,7 +25,7 @@ def datasets(
     if name is not None:
         card = load_card(name)
         if as_json:
-            print_json(dict(card.rows()))
+            print_json(_facts(card.rows()))
         else:
             print_table(["fact", card.key], card.rows(), title=card.title)
         return
@@ -35,6 +35,14 @@ def datasets(
         return
     shown = [name for name in COLUMNS if name in table.columns]
     print_table(["key", *shown], table[shown].itertuples())
+
+
+def _facts(rows: list[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """A card for machines; what it may say more than once is always a list."""
+    lists: dict[str, list[str]] = {label: [] for label in ("Other labels", "Known flaw", "Source")}
+    for label, value in rows:
+        lists.get(label, []).append(value)
+    return {**dict(rows), **lists}
 
 
 def fetch(

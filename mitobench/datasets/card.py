@@ -17,6 +17,11 @@ NOT_PINNED = (
 MAIN_TARGET = "mitochondrion"
 """The target whose labels are `Volume.labels` unless another is asked for."""
 
+NO_VOXEL_SIZE: VoxelSize = (1.0, 1.0, 1.0)
+"""Stands on the card of a dataset whose voxel size is not known, so that arrays and distances can be handled at all."""
+
+_STAND_IN = "Volumes say 1 nm as a stand-in, and scores in nm are left out."
+
 _VOLUME = re.compile(r"[a-z0-9][a-z0-9-]*\*?")
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -117,6 +122,8 @@ class DatasetCard:
         tissue: What was cut.
         modality: Microscope and sectioning.
         voxel_size_nm: (z, y, x) in nanometres, as used for every score in nm.
+        voxel_size_known: False where nobody states it: voxel_size_nm is then `NO_VOXEL_SIZE`, a stand-in, and
+            scores in nm are left out. A volume whose files or card give its own size is not meant.
         voxel_size_note: Where the sources differ, and why this value was taken; empty when they agree.
         volumes: The published volumes.
         image_dtype: As published; the store always holds uint8.
@@ -153,6 +160,7 @@ class DatasetCard:
     citation: str
     raw_bytes: int
     doi: str | None = None
+    voxel_size_known: bool = True
     voxel_size_note: str = ""
     official_split: str | None = None
     official_split_by: str | None = None
@@ -168,6 +176,17 @@ class DatasetCard:
         names = [volume.name for volume in self.volumes]
         if not names or len(set(names)) != len(names):
             raise BadInputError(f"Dataset {self.key!r}: volume names {names} must be present and unique.")
+        if not self.voxel_size_known and self.voxel_size_nm != NO_VOXEL_SIZE:
+            raise BadInputError(
+                f"Dataset {self.key!r}: its voxel size is not known but {self.voxel_size_nm}; expected {NO_VOXEL_SIZE}."
+            )
+
+    @property
+    def voxel_size_text(self) -> str:
+        """Voxel size for people, such as "50 x 4.6 x 4.6 nm"."""
+        if not self.voxel_size_known:
+            return NOT_KNOWN
+        return f"{' x '.join(f'{step:g}' for step in self.voxel_size_nm)} nm"
 
     @property
     def store_name(self) -> str:
@@ -212,6 +231,7 @@ class DatasetCard:
     def rows(self) -> list[tuple[str, str]]:
         """The card as (label, value) pairs for people to read, in reading order; empty values left out."""
         licence = self.licence
+        note = "" if self.voxel_size_known else f"{_STAND_IN}{' ' if self.voxel_size_note else ''}"
         shapes = "; ".join(_volume_text(volume) for volume in self.volumes)
         rows = [
             ("Key", self.key),
@@ -219,8 +239,8 @@ class DatasetCard:
             ("Specimen", self.specimen),
             ("Tissue", self.tissue),
             ("Modality", self.modality),
-            ("Voxel size (z, y, x)", f"{' x '.join(f'{step:g}' for step in self.voxel_size_nm)} nm"),
-            ("Voxel size note", self.voxel_size_note),
+            ("Voxel size (z, y, x)", self.voxel_size_text),
+            ("Voxel size note", note + self.voxel_size_note),
             ("Volumes (z, y, x)", shapes),
             ("Image dtype", self.image_dtype),
             ("Labels", f"{self.label_kind}, {self.label_dtype}, version {self.label_version}"),
@@ -256,7 +276,8 @@ def name_fits(name: str, pattern: str) -> bool:
 
 
 def _volume_text(volume: VolumeCard) -> str:
-    family = f" ({volume.count or NOT_KNOWN} volumes)" if volume.name.endswith("*") else ""
+    count = f"{volume.count} volumes" if volume.count else f"how many: {NOT_KNOWN}"
+    family = f" ({count})" if volume.name.endswith("*") else ""
     step = volume.voxel_size_nm
     size = f", {' x '.join(f'{nm:g}' for nm in step)} nm" if step else ""
     return f"{volume.name}{family} {volume.shape_text}{size}{'' if volume.labelled else ' (no labels)'}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from mitobench.arrays import natural_key
-from mitobench.datasets.card import MAIN_TARGET, DatasetCard, name_fits
+from mitobench.datasets.card import MAIN_TARGET, NO_VOXEL_SIZE, DatasetCard, name_fits
 from mitobench.datasets.fetch import ensure_store
 from mitobench.datasets.manifest import Box, SplitManifest, load_manifest
 from mitobench.datasets.reading import Dataset
@@ -137,6 +137,7 @@ def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex, targe
         labels=None if labels is None else open_stored(folder, labels)[cut],
         label_kind=(other or dataset.card).label_kind,
         voxel_size_nm=stored.voxel_size_nm,
+        voxel_size_known=dataset.card.voxel_size_known or stored.voxel_size_nm != NO_VOXEL_SIZE,
         origin=box.start,
         ignore=None if stored.ignore is None else open_stored(folder, stored.ignore)[cut],
     )

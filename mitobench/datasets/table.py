@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mitobench.datasets.manifest import load_manifest
 from mitobench.datasets.registry import DATASETS
+from mitobench.datasets.remote import NOT_KNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,8 +14,8 @@ def list_datasets() -> "pd.DataFrame":
     """One row per dataset, indexed by key.
 
     Returns:
-        Columns: title, specimen, tissue, modality, shape (every volume, z x y x x), voxel_size_nm (z, y, x),
-        labels, licence, download_mb (0 = generated), splits (voxels as boxes of the newest version), version.
+        Columns: title, specimen, tissue, modality, shape (every volume, z x y x x), voxel_size_nm (z, y, x; or "not
+        known"), labels, licence, download_mb (0 = generated), splits (of the newest version), version.
     """
     import pandas as pd
 
@@ -30,7 +31,7 @@ def list_datasets() -> "pd.DataFrame":
                 "tissue": card.tissue,
                 "modality": card.modality,
                 "shape": ", ".join(volume.shape_text.replace(" ", "") for volume in card.volumes),
-                "voxel_size_nm": card.voxel_size_nm,
+                "voxel_size_nm": card.voxel_size_nm if card.voxel_size_known else NOT_KNOWN,
                 "labels": card.label_kind,
                 "licence": card.licence.id,
                 "download_mb": round(card.download_bytes / 1e6, 1),

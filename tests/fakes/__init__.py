@@ -5,22 +5,27 @@ has the real reader, the real card but for sizes and hashes, and a split manifes
 """
 
 import hashlib
+import importlib
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from mitobench.arrays import hash_file, sha256_of_array
-from mitobench.datasets.card import DatasetCard
+from mitobench.datasets import registry
+from mitobench.datasets.card import DatasetCard, VolumeCard
 from mitobench.datasets.manifest import load_manifest, manifest_versions
 from mitobench.datasets.reading import SPLITS, Dataset, Reader
 from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
+from mitobench.volume import VoxelSize
 
 Truth = Mapping[str, tuple[np.ndarray | None, ...]]
 """{volume: (image, labels)} or {volume: (image, labels, ignore)}."""
+Targets = Mapping[str, Mapping[str, np.ndarray]]
+"""{volume: {target: labels}}."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +36,31 @@ class Fake:
         dataset: Real reader, shrunk card and manifest.
         archives: Folder that holds the archive, as MITOBENCH_SOURCES would name it.
         truth: {volume: (image, labels, perhaps ignore)} that a right reading gives.
+        targets: The same for labels of other structures, of volumes that have them.
+        voxel_sizes: {volume: (z, y, x) in nm} where only the files say it.
     """
 
     dataset: Dataset
     archives: Path
     truth: Truth
+    targets: Targets = field(default_factory=dict)
+    voxel_sizes: Mapping[str, VoxelSize] = field(default_factory=dict)
 
     @property
     def archive(self) -> Path:
         """The archive itself."""
         return self.archives / self.dataset.card.files[0].name
+
+
+def build(key: str, folder: Path) -> Fake:
+    """The fake of any dataset: module `<key>`, or the module of its family, which is told the key."""
+    family = key.split("-", 1)[0]
+    own = key.replace("-", "_")
+    if family in registry.FAMILIES and not Path(__file__).with_name(f"{own}.py").exists():
+        fake: Fake = importlib.import_module(f"fakes.{family}").build(folder, key)
+    else:
+        fake = importlib.import_module(f"fakes.{own}").build(folder)
+    return fake
 
 
 def assemble(
@@ -51,8 +71,10 @@ def assemble(
     members: Mapping[str, bytes],
     truth: Truth,
     plain: Mapping[str, bytes] | None = None,
+    targets: Targets | None = None,
+    voxel_sizes: Mapping[str, VoxelSize] | None = None,
 ) -> Fake:
-    """Write archives, hash lists and manifest.
+    """Write archives, hash lists and manifest. A family of the card stays one, whatever volumes truth names.
 
     Members are paths inside the archives: below the single folder on top where the card lists them, whole
     where it has patterns. A hash that the real card does not know stays unknown.
@@ -61,21 +83,27 @@ def assemble(
     archives.mkdir(parents=True)
     splits.mkdir()
     files = tuple(_publish(file, folder, archives, members, plain or {}) for file in card.files)
-    volumes = tuple(
-        replace(
-            card.volume(name),
-            shape=tuple(
-                found if known else 0
-                for found, known in zip(arrays[0].shape, card.volume(name).shape, strict=True)
-            ),
-            about_voxels=arrays[0].size,
-        )
-        for name, arrays in truth.items()
-    )
+    volumes = tuple(_shrunk(volume, truth) for volume in card.volumes)
     version = manifest_versions(card.key, SPLITS)[-1]
     (splits / f"{card.key}@{version}.toml").write_text(shrunk_manifest(card.key, truth))
     small = replace(card, volumes=volumes, files=files)
-    return Fake(dataset=Dataset(card=small, read=read, splits_folder=splits), archives=archives, truth=truth)
+    return Fake(
+        dataset=Dataset(card=small, read=read, splits_folder=splits),
+        archives=archives,
+        truth=truth,
+        targets=targets or {},
+        voxel_sizes=voxel_sizes or {},
+    )
+
+
+def _shrunk(volume: VolumeCard, truth: Truth) -> VolumeCard:
+    """The card's entry for a volume or family with the fake's sizes."""
+    members = [arrays[0] for name, arrays in truth.items() if volume.fits(name)]
+    about = sum(image.size for image in members)
+    if volume.name.endswith("*"):
+        return replace(volume, about_voxels=about, count=volume.count and len(members))
+    shape = (found if known else 0 for found, known in zip(members[0].shape, volume.shape, strict=True))
+    return replace(volume, shape=tuple(shape), about_voxels=about)
 
 
 def _publish(
@@ -136,19 +164,22 @@ def shrunk_manifest(key: str, truth: Truth) -> str:
         'why = "A fake."',
         f"guard_gap = {json.dumps(real.guard_gap)}",
     ]
-    for name, arrays in truth.items():
-        pins = real.volumes[name]
-        shape = [found if known else 0 for found, known in zip(arrays[0].shape, pins.shape, strict=True)]
-        lines += [f"[volumes.{name}]", f"shape = {json.dumps(shape)}"]
-        for what, array in zip(("image", "labels", "ignore"), arrays, strict=False):
-            if array is not None:
-                known = getattr(pins, f"{what}_sha256") != NOT_KNOWN
-                lines.append(f'{what}_sha256 = "{sha256_of_array(array) if known else NOT_KNOWN}"')
+    for name, pins in real.volumes.items():
+        family = name.endswith("*")
+        arrays = () if family else truth[name]
+        lengths = (0, 0, 0) if family else arrays[0].shape
+        shape = [found if known else 0 for found, known in zip(lengths, pins.shape, strict=True)]
+        lines += [f'[volumes."{name}"]', f"shape = {json.dumps(shape)}"]
+        for number, what in enumerate(("image", "labels", "ignore")):
+            known = getattr(pins, f"{what}_sha256")
+            if known == NOT_KNOWN:
+                lines.append(f'{what}_sha256 = "{NOT_KNOWN}"')
+            elif known is not None:
+                lines.append(f'{what}_sha256 = "{sha256_of_array(arrays[number])}"')
     for split, boxes in real.splits.items():
         for box in boxes:
-            shape = truth[box.volume][0].shape
-            ends = zip(box.stop, shape, strict=True)
-            stop = [end and min(end, length) for end, length in ends]
+            lengths = (0, 0, 0) if box.volume.endswith("*") else truth[box.volume][0].shape
+            stop = [end and min(end, length) for end, length in zip(box.stop, lengths, strict=True)]
             lines += [
                 f"[[splits.{split}]]",
                 f'volume = "{box.volume}"',

@@ -100,14 +100,16 @@ def _draw(
     name = f"{item.volume}.z{item.index:03d}"
     own = Path("pictures") / model / stem
     shared = Path("pictures") / stem.partition(".")[0]
-    pixel_nm = None
+    pixel_nm, truth = None, None
     if volume is not None and volume.labels is not None and item.index < volume.shape[0]:
         if volume.shape[1:] != mask.shape:
             raise FormatError(
                 f"{item.mask.name} is {mask.shape[0]} x {mask.shape[1]} pixels but slices of {item.volume} are "
                 f"{volume.shape[1]} x {volume.shape[2]}. Write the gallery again with `mitobench submit`."
             )
-        pixel_nm = volume.voxel_size_nm[2] * mask.shape[1] / width
+        if volume.voxel_size_known:
+            pixel_nm = volume.voxel_size_nm[2] * mask.shape[1] / width
+        truth = np.asarray(volume.labels[item.index]) != 0
 
     def put(folder: Path, kind: str, picture: draw.Rgb) -> str:
         path = out / folder / f"{name}.{kind}.webp"
@@ -125,9 +127,8 @@ def _draw(
         small = draw.shrink(read_picture(item.probability, kind="probability"))
         probability = put(own, "probability", draw.probability_picture(small))
     at = {"width": width, "height": height}
-    if volume is None or volume.labels is None or pixel_nm is None:
+    if volume is None or truth is None:
         return _Pictures(mask=put(own, "mask", draw.mask_picture(small_mask)), probability=probability, **at)
-    truth = np.asarray(volume.labels[item.index]) != 0
     image, small_truth = draw.shrink(np.asarray(volume.image[item.index])), draw.shrink_mask(truth)
     return _Pictures(
         probability=probability,
