@@ -66,13 +66,14 @@ def run_demo(
         The ranking and where to look.
     """
     from mitobench.benchmark import leaderboard
+    from mitobench.datasets import same_tissue
 
     board = out / "leaderboard"
     board.mkdir(parents=True, exist_ok=True)
     _show_data(say)
     for step in STEPS:
         _run_step(step, out, board, say, progress)
-    leaderboard.build(board)
+    leaderboard.build(board, same_tissue=same_tissue())
     table = leaderboard.table(board).sort_values("iou", ascending=False)
     ranking = [
         (

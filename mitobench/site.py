@@ -85,10 +85,10 @@ def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Prog
     from mitobench.benchmark.pages import entry_facts, write_site_pages
     from mitobench.benchmark.tracks import TRACKS
     from mitobench.cli.help import help_pages
-    from mitobench.datasets import DATASETS
+    from mitobench.datasets import DATASETS, same_tissue
     from mitobench.metrics import METRICS
 
-    leaderboard.build(folder)
+    leaderboard.build(folder, same_tissue=same_tissue())
     write_site_pages(
         target,
         board=json.loads((folder / leaderboard.BOARD).read_text(encoding="utf-8")),

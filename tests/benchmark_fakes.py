@@ -83,7 +83,14 @@ def model_toml(key: str, **fields: str) -> str:
 
 
 def add_entry(
-    board: Path, key: str, *, shift: int = 1, seeds: Sequence[int] = (0,), track: str = "auto", **fields: str
+    board: Path,
+    key: str,
+    *,
+    shift: int = 1,
+    seeds: Sequence[int] = (0,),
+    track: str = "auto",
+    dataset: str = "fake",
+    **fields: str,
 ) -> Path:
     """An entry folder with one record per seed; a larger shift is a worse model, a seed shifts one more."""
     entry = board / key
@@ -96,6 +103,7 @@ def add_entry(
             model=key,
             seed=seed,
             track=track,
+            dataset=dataset,
         )
-        score(path, [volume()], track=track).write(entry)
+        score(path, [volume()], track=track, dataset=dataset).write(entry)
     return entry

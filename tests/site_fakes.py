@@ -216,6 +216,7 @@ def board() -> dict[str, Any]:
                     else "",
                     "initialisation": "random" if entry.startswith("sam") else "none",
                     "contaminated": entry == "nasty",
+                    "contaminated_by": [NASTY] if entry == "nasty" else [],
                     "date": "2026-11-20",
                 }
             )

@@ -23,8 +23,8 @@ def test_a_plain_card(tmp_path: Path) -> None:
     assert card.title == "Model x"
     assert card.authors[0] == "Ada Example"
     assert card.authors[1].name == "Ben Example"  # type: ignore[union-attr]
-    assert card.saw(dataset="fake", version="1", split="train")
-    assert not card.saw(dataset="fake", version="1", split="test")
+    assert card.seen(dataset="fake", split="train") == ("fake@1/train",)
+    assert card.seen(dataset="fake", split="test") == ()
 
 
 def test_a_full_card(tmp_path: Path) -> None:

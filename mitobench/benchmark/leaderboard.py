@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mitobench.benchmark.check import Problem, check_entries
 from mitobench.benchmark.entry import Entry, entry_keys, load_entries, load_entry
-from mitobench.benchmark.ranking import HEADLINE, Scored, board_rows
+from mitobench.benchmark.model_card import MODEL
+from mitobench.benchmark.ranking import HEADLINE, NO_TISSUE, SameTissue, Scored, board_rows
 from mitobench.benchmark.record import Record, to_json, write_text_atomic
 from mitobench.benchmark.reported import read_reported
 from mitobench.benchmark.rescore import differences, rescored
@@ -22,17 +23,19 @@ __all__ = ["Entry", "Problem", "build", "check", "load_entry", "refresh", "table
 
 BOARD_SCHEMA = 1
 TABLE, BOARD = "table.csv", "board.json"
-COLUMNS = ("dataset", "version", "split", "track", "rank", "entry", "name", "kind", "seed", "status")
-"""Columns before the metrics, which follow in the order of METRICS."""
+COLUMNS = ("dataset", "version", "split", "track", "rank", "entry", "name", "kind", "seed", "status", "seen")
+"""Columns before the metrics, which follow in the order of METRICS; "seen" names the training splits that show
+what was scored."""
 
 
-def build(folder: Path, *, drop: tuple[str, ...] = ()) -> list[Path]:
+def build(folder: Path, *, drop: tuple[str, ...] = (), same_tissue: SameTissue = NO_TISSUE) -> list[Path]:
     """Write table.csv (one row per record) and board.json (one row per entry and group) from the records.
 
     Args:
         folder: The leaderboard.
         drop: Rows that may vanish, each "<entry>/<record stem>"; any other row of the old table must still be
             there. To take a row back, set its status to "withdrawn" instead.
+        same_tissue: {dataset: other datasets of the same tissue}; a model that learnt from one of them is flagged.
 
     Returns:
         The files.
@@ -40,7 +43,7 @@ def build(folder: Path, *, drop: tuple[str, ...] = ()) -> list[Path]:
     Raises:
         RecordError: An entry cannot be read, a score does not follow from its table, or a row got lost.
     """
-    texts = _render(folder)
+    texts = _render(folder, same_tissue)
     gone = sorted(_known_rows(_read(folder / TABLE)) - _known_rows(texts[TABLE]) - set(drop))
     if gone:
         raise RecordError(
@@ -79,20 +82,22 @@ def refresh(folder: Path) -> list[Path]:
     return changed
 
 
-def check(folder: Path) -> list[Problem]:
+def check(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[Problem]:
     """Everything that is wrong with a leaderboard; nothing is changed.
 
     Every score and count is recomputed from its overlap table, so an edited number is found and named.
 
     Args:
         folder: The leaderboard.
+        same_tissue: As for `build`; when given, training data may only name datasets that are its keys.
 
     Returns:
         Problems with file and field; empty when all is well.
     """
     problems = check_entries(folder)
     try:
-        texts = _render(folder)
+        problems += _unknown_data(folder, same_tissue)
+        texts = _render(folder, same_tissue)
     except MitobenchError as error:
         return problems or [Problem(file=folder.name, field="", message=str(error))]
     lost = sorted(_known_rows(_read(folder / TABLE)) - _known_rows(texts[TABLE]))
@@ -106,29 +111,31 @@ def check(folder: Path) -> list[Problem]:
     return problems
 
 
-def table(folder: Path) -> "pd.DataFrame":
+def table(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> "pd.DataFrame":
     """All measured rows, one per record, ranked inside each dataset and track.
 
     Args:
         folder: The leaderboard.
+        same_tissue: As for `build`.
 
     Returns:
         Columns dataset, version, split, track, rank (by entry, NA where unranked), entry, name, kind, seed,
-        status, then one per metric (NaN where undefined) and date.
+        status, seen (training splits that show what was scored, "" when none), then one per metric (NaN where
+        undefined) and date.
 
     Raises:
         RecordError: As in `build`.
     """
     import pandas as pd
 
-    frame = pd.DataFrame(_table_rows(*_collect(folder)), columns=_columns())
+    frame = pd.DataFrame(_table_rows(*_collect(folder, same_tissue)), columns=_columns())
     metrics = [key for key in METRICS if key in frame.columns]
     return frame.astype({"rank": "Int64", "seed": "int64"} | dict.fromkeys(metrics, "float64"))
 
 
-def _render(folder: Path) -> dict[str, str]:
+def _render(folder: Path, same_tissue: SameTissue) -> dict[str, str]:
     """The text of both files."""
-    found, rows = _collect(folder)
+    found, rows = _collect(folder, same_tissue)
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, _columns(), lineterminator="\n")
     writer.writeheader()
@@ -143,7 +150,7 @@ def _render(folder: Path) -> dict[str, str]:
     return {TABLE: buffer.getvalue(), BOARD: to_json(board)}
 
 
-def _collect(folder: Path) -> tuple[list[Scored], list[dict[str, Any]]]:
+def _collect(folder: Path, same_tissue: SameTissue) -> tuple[list[Scored], list[dict[str, Any]]]:
     if not folder.is_dir():
         raise BadInputError(f"{folder} is no folder; expected a leaderboard, one folder per entry.")
     found = []
@@ -152,7 +159,23 @@ def _collect(folder: Path) -> tuple[list[Scored], list[dict[str, Any]]]:
             scores, tiles = _checked(entry, record).scores, entry.tiles(record.name.stem)
             found.append(Scored(model=entry.model, record=record, scores=scores, tiles=tiles))
     found.sort(key=lambda one: one.order)
-    return found, board_rows(found)
+    return found, board_rows(found, same_tissue=same_tissue)
+
+
+def _unknown_data(folder: Path, same_tissue: SameTissue) -> list[Problem]:
+    """Training data of which nobody could say whether they show what was scored."""
+    if not same_tissue:
+        return []
+    return [
+        Problem(
+            file=f"{entry.key}/{MODEL}",
+            field="training_data",
+            message=f"{declared} is of no known dataset; mend the name, or describe the data in other_data",
+        )
+        for entry in load_entries(folder)
+        for declared in entry.model.training_data
+        if declared.partition("@")[0].replace("_", "-") not in same_tissue
+    ]
 
 
 def _checked(entry: Entry, record: Record) -> Record:
@@ -178,6 +201,7 @@ def _table_rows(found: list[Scored], rows: list[dict[str, Any]]) -> list[dict[st
     for one in ordered:
         row, record = rows[place[(*one.group, one.record.model)]], one.record
         head = {key: row.get(key) for key in COLUMNS} | {"seed": record.seed, "status": record.status}
+        head["seen"] = " ".join(row["contaminated_by"])
         metrics = {key: one.scores.get(key) for key in METRICS}
         lines.append({**head, **metrics, "date": record.provenance.date})
     return lines

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -141,9 +142,25 @@ class ModelCard:
     hardware: Text = ""
     notes: Text = ""
 
-    def saw(self, *, dataset: str, version: str, split: str) -> bool:
-        """Whether the model learnt from this split of this dataset."""
-        return f"{dataset}@{version}/{split}" in self.training_data
+    def seen(self, *, dataset: str, split: str, same_tissue: Collection[str] = ()) -> tuple[str, ...]:
+        """The declared training splits that show what was scored.
+
+        Args:
+            dataset: Key of the dataset that was scored.
+            split: Which part of it; counts as seen whatever version of the split was declared.
+            same_tissue: Keys of other datasets that show the same tissue: any split of theirs counts, because
+                nobody guarantees that they were cut alike.
+
+        Returns:
+            As declared; empty when none does.
+        """
+        found = []
+        for declared in self.training_data:
+            key, _, rest = declared.replace("_", "-").partition("@")
+            own = key == dataset and rest.partition("/")[2] == split
+            if own or (key != dataset and key in same_tissue):
+                found.append(declared)
+        return tuple(found)
 
 
 _ADAPTER: TypeAdapter[ModelCard] = TypeAdapter(ModelCard)

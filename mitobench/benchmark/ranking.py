@@ -1,10 +1,11 @@
 """Entries into the rows of the board: seeds joined, ranks given inside a dataset and track. Opens no file."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 from mitobench.benchmark.intervals import intervals
@@ -21,6 +22,10 @@ LADDER = ("withdrawn", "disputed", "self-scored", "rescored", "reproduced")
 """Status from least to most trusted; joined seeds are as trusted as the least."""
 Group = tuple[str, str, str]
 """Dataset, version, track: only rows of one group are compared."""
+SameTissue = Mapping[str, Collection[str]]
+"""{dataset: other datasets that show the same tissue, or part of it}."""
+NO_TISSUE: SameTissue = MappingProxyType({})
+"""Nothing is known to overlap."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,8 +55,12 @@ class Scored:
         return *self.group, self.record.model, self.record.seed
 
 
-def board_rows(found: Iterable[Scored]) -> list[dict[str, Any]]:
+def board_rows(found: Iterable[Scored], *, same_tissue: SameTissue = NO_TISSUE) -> list[dict[str, Any]]:
     """One row per entry, dataset, version and track: the mean over its seeds, ranked inside its group.
+
+    Args:
+        found: What was scored.
+        same_tissue: {dataset: other datasets of the same tissue}, for the flags of contamination.
 
     Returns:
         Plain JSON values, best first inside each group; unranked rows keep their place by score but have rank
@@ -60,7 +69,7 @@ def board_rows(found: Iterable[Scored]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for group, members in groupby(sorted(found, key=lambda one: one.order), key=lambda one: one.group):
         seeds_of = {entry: list(seeds) for entry, seeds in groupby(members, key=lambda one: one.record.model)}
-        joined = sorted((_join(seeds) for seeds in seeds_of.values()), key=_best_first)
+        joined = sorted((_join(seeds, same_tissue) for seeds in seeds_of.values()), key=_best_first)
         _rank(joined)
         _add_ties(joined, seeds_of)
         _add_blind(joined, prompted=TRACKS[group[2]].prompted)
@@ -68,9 +77,11 @@ def board_rows(found: Iterable[Scored]) -> list[dict[str, Any]]:
     return rows
 
 
-def _join(seeds: Sequence[Scored]) -> dict[str, Any]:
+def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
     """The row of one entry in one group."""
     model, record = seeds[0].model, seeds[0].record
+    others = same_tissue.get(record.dataset, ())
+    seen = model.seen(dataset=record.dataset, split=record.split, same_tissue=others)
     status = min((one.record.status for one in seeds), key=LADDER.index)
     ranked = TRACKS[record.track].ranked and model.kind != "control" and status != "withdrawn"
     keys = [key for key in seeds[0].scores if all(key in one.scores for one in seeds)]
@@ -96,7 +107,8 @@ def _join(seeds: Sequence[Scored]) -> dict[str, Any]:
         "parameters": model.parameters,
         "trained_on": ", ".join(model.training_data) + (" + other data" if model.other_data else ""),
         "initialisation": model.initialisation,
-        "contaminated": model.saw(dataset=record.dataset, version=record.version, split=record.split),
+        "contaminated": bool(seen),
+        "contaminated_by": list(seen),
         "date": max(one.record.provenance.date for one in seeds),
         "note": model.notes,
     }

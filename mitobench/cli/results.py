@@ -18,7 +18,7 @@ Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderbo
 
 MAIN_SCORES = ("iou", "dice", "precision", "recall", "f1_50", "f1_75", "pq", "msa", "voi_split", "voi_merge")
 """Printed by default; --all and --json give the rest."""
-BOARD_COLUMNS = ("dataset", "track", "rank", "entry", "seed", "status")
+BOARD_COLUMNS = ("dataset", "track", "rank", "entry", "seed", "status", "seen")
 """Printed before the scores; table.csv and --json give the rest."""
 
 
@@ -169,8 +169,9 @@ def build(folder: Folder = None) -> None:
     """Write table.csv and board.json from the records."""
     from mitobench import entries
     from mitobench.benchmark import leaderboard as board
+    from mitobench.datasets import same_tissue
 
-    for path in board.build(entries.leaderboard_folder(folder)):
+    for path in board.build(entries.leaderboard_folder(folder), same_tissue=same_tissue()):
         say(f"Wrote {path}")
 
 
@@ -179,9 +180,10 @@ def check(folder: Folder = None) -> None:
     """Recompute every score from its table; name each file and field that disagrees."""
     from mitobench import entries
     from mitobench.benchmark import leaderboard as board
+    from mitobench.datasets import same_tissue
 
     place = entries.leaderboard_folder(folder)
-    problems = board.check(place)
+    problems = board.check(place, same_tissue=same_tissue())
     if problems:
         raise RecordError("\n".join([f"{len(problems)} problem(s) in {place}:", *map(str, problems)]))
     say(f"{place}: every record agrees with its table.")
@@ -196,8 +198,9 @@ def table(
     """Print the measured rows, ranked inside each dataset and track."""
     from mitobench import entries
     from mitobench.benchmark import leaderboard as board
+    from mitobench.datasets import same_tissue
 
-    rows = board.table(entries.leaderboard_folder(folder))
+    rows = board.table(entries.leaderboard_folder(folder), same_tissue=same_tissue())
     if dataset is not None:
         rows = rows[rows["dataset"] == dataset]
     if as_json:

@@ -3,6 +3,7 @@
 from mitobench.datasets.card import DatasetCard, Licence, VolumeCard
 from mitobench.datasets.fetch import fetch
 from mitobench.datasets.manifest import SplitManifest, load_manifest
+from mitobench.datasets.overlaps import same_tissue
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import DATASETS, find_dataset
 from mitobench.datasets.remote import RemoteFile
@@ -28,6 +29,7 @@ __all__ = [
     "load_card",
     "load_manifest",
     "load_split",
+    "same_tissue",
     "sources",
     "verify",
 ]

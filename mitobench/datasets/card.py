@@ -139,7 +139,8 @@ class DatasetCard:
         doi: Of the citation or the data, or None.
         raw_bytes: Size of the published files; 0 when generated, or when nobody here knows it.
         files: What is downloaded; empty when generated.
-        overlaps: Keys of datasets that show the same tissue.
+        overlaps: Keys of datasets that show the same tissue: what learnt from one has seen the other.
+        shares: {key of a dataset that shows a part of the same tissue: which part}.
         known_flaws: What a user should know, one sentence each.
         sources: Where these facts were read.
     """
@@ -166,6 +167,7 @@ class DatasetCard:
     official_split_by: str | None = None
     files: tuple[RemoteFile, ...] = ()
     overlaps: tuple[str, ...] = ()
+    shares: Mapping[str, str] = field(default_factory=dict)
     known_flaws: tuple[str, ...] = ()
     sources: tuple[str, ...] = field(default=())
     targets: tuple[Target, ...] = ()
@@ -179,6 +181,11 @@ class DatasetCard:
         if not self.voxel_size_known and self.voxel_size_nm != NO_VOXEL_SIZE:
             raise BadInputError(
                 f"Dataset {self.key!r}: its voxel size is not known but {self.voxel_size_nm}; expected {NO_VOXEL_SIZE}."
+            )
+        if self.key in {*self.overlaps, *self.shares} or set(self.overlaps) & set(self.shares):
+            raise BadInputError(
+                f"Dataset {self.key!r} overlaps with {self.overlaps} and shares {tuple(self.shares)}; expected "
+                "other datasets, each in one of the two."
             )
 
     @property
@@ -257,7 +264,8 @@ class DatasetCard:
             ("DOI", self.doi or ""),
             ("Download", self._download_text()),
             ("On disk", f"{self.store_bytes / 1e6:.1f} MB"),
-            ("Overlaps with", ", ".join(self.overlaps)),
+            ("Same tissue as", ", ".join(self.overlaps)),
+            *(("Shares tissue with", f"{key}: {what}") for key, what in self.shares.items()),
             *(("Known flaw", flaw) for flaw in self.known_flaws),
             *(("Source", source) for source in self.sources),
         ]

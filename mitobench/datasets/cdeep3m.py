@@ -70,6 +70,7 @@ CARD = DatasetCard(
             about_bytes=40_000_000,
         ),
     ),
+    overlaps=("cdeep3m2",),
     known_flaws=(
         "Label values are 0 and 1 in a palette PNG, which viewers show as black.",
         "The repository cdeep3m2 renders the same sections anew: never train on one and test on the other.",

@@ -65,7 +65,7 @@ CARD = DatasetCard(
             allow_http=True,
         ),
     ),
-    overlaps=("cem-mitolab",),
+    shares=MappingProxyType({"cem-mitolab": "its training tiles hold tiles of the same parent volume"}),
     known_flaws=(
         NOT_PINNED,
         "The licence is not known: ask the owners before you use it for more than research.",

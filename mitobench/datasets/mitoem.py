@@ -117,7 +117,12 @@ def _card(row: _Tissue) -> DatasetCard:
                 about_bytes=row.label_bytes,
             ),
         ),
-        overlaps=("mitoem2", "cem-mitolab"),
+        shares=MappingProxyType(
+            {
+                "cem-mitolab": "its training tiles hold tiles of this volume",
+                "mitoem2-pyra": "its volumes come from MitoEM; from which of the two is not known",
+            }
+        ),
         known_flaws=(
             NOT_PINNED,
             "The licence is not confirmed: a copy is tagged MIT, the terms of the challenge were not seen.",

@@ -35,7 +35,7 @@ def _row(row: Mapping[str, Any]) -> Row:
         trained_on=row.get("trained_on") or "",
         date=row.get("date") or "",
         initialisation=row.get("initialisation") or "",
-        contaminated=bool(row.get("contaminated")),
+        seen=tuple(row.get("contaminated_by") or ()),
     )
 
 

@@ -93,9 +93,9 @@ def _chips(rows: Sequence[Row]) -> str:
     chips = {row.kind: html.chip(KIND_WORDS.get(row.kind, row.kind), kind=row.kind) for row in rows}
     for row in rows:
         chips[row.status] = html.chip(row.status, kind=row.status, tip=STATUS_WORDS.get(row.status, ""))
-        if row.contaminated:
-            tip = f"It learnt from the {row.split} split of {row.dataset}, on which it was scored."
-            chips["saw"] = html.chip("saw a test split", kind="disputed", tip=tip)
+        if row.seen:
+            tip = f"It learnt from {', '.join(row.seen)}, which shows the {row.split} split of {row.dataset}."
+            chips["saw"] = html.chip("saw tissue of a test split", kind="disputed", tip=tip)
     return f'<p class="mb-chips">{"".join(chips.values())}</p>' if chips else ""
 
 

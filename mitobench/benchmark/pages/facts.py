@@ -68,7 +68,7 @@ class Row:
         parameters: Number of weights, or None.
         trained_on: Splits it learnt from, such as "vnc@1/train".
         initialisation: What it started from: "none", "random", or the name of pretrained weights.
-        contaminated: Whether it learnt from the very split that was scored.
+        seen: Training splits that show what was scored: that split itself, or others of the same tissue.
         date: Day of scoring, YYYY-MM-DD, or "".
     """
 
@@ -90,7 +90,7 @@ class Row:
     parameters: int | None = None
     trained_on: str = ""
     initialisation: str = ""
-    contaminated: bool = False
+    seen: tuple[str, ...] = ()
     date: str = ""
 
     @property

@@ -116,9 +116,9 @@ def _cell(value: str, shown: str, *, kind: str = "") -> str:
 
 def _name(row: Row) -> str:
     chips = "" if row.kind == "submission" else html.chip(KIND_WORDS.get(row.kind, row.kind), kind=row.kind)
-    if row.contaminated:
-        tip = "It learnt from the very split that was scored."
-        chips += html.chip("saw this split", kind="disputed", tip=tip)
+    if row.seen:
+        tip = f"It learnt from {', '.join(row.seen)}, which shows what was scored here."
+        chips += html.chip("saw this tissue", kind="disputed", tip=tip)
     start = {"": "", "none": "", "random": "random start"}.get(
         row.initialisation, f"from {row.initialisation}"
     )
