@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from mitobench.volume import Volume
+from mitobench.workers import Workers, open_workers
 
 # A slow example on a busy machine is no bug.
 settings.register_profile("mitobench", deadline=None)
@@ -73,3 +74,14 @@ def cluster_address() -> Iterator[str]:
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
     ) as cluster:
         yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="session", params=["threads", "one", "processes", "cluster"])
+def crew(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    """Workers of every kind, one after the other."""
+    if request.param == "cluster":
+        opened = open_workers(scheduler=request.getfixturevalue("cluster_address"))
+    else:
+        opened = open_workers({"threads": 0, "one": 1, "processes": 2}[request.param])
+    with opened as workers:
+        yield workers

@@ -8,7 +8,14 @@ from perturbed import perturb
 from scipy import ndimage
 from sklearn import metrics as sklearn_metrics
 
-from mitobench.metrics import overlap_table, score_labels, score_tables, surface_scores, surface_table
+from mitobench.metrics import (
+    nearest,
+    overlap_table,
+    score_labels,
+    score_tables,
+    surface_scores,
+    surface_table,
+)
 from mitobench.metrics.band import band_counts
 from mitobench.metrics.marching import cell_areas, cell_lengths
 
@@ -168,6 +175,25 @@ def test_surface_scores_are_those_of_distance_transforms(seed, size):
     expected = slow_surface(labels_true, labels_pred, size, 10)
     found = surface_scores(table, tolerances_nm=[10])
     assert {key: found[key] for key in expected} == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("size", [(50, 4.6, 4.6), (7, 7, 7)])
+def test_trees_and_transforms_measure_alike(monkeypatch, size):
+    """However many places are far, each distance is the same number."""
+    labels_true = np.zeros((12, 40, 60), bool)
+    labels_true[3:6, 5:9, 5:9] = True
+    labels_pred = np.random.default_rng(0).random(labels_true.shape) < 0.2
+    scores, by_transform = [], nearest._by_transform
+    for dense in (0, 10**9):
+        used = []
+        monkeypatch.setattr(nearest, "DENSE", dense)
+        monkeypatch.setattr(
+            nearest, "_by_transform", lambda *args, used=used: used.append(1) or by_transform(*args)
+        )
+        table = surface_table(labels_true=labels_true, labels_pred=labels_pred, voxel_size_nm=size)
+        scores.append(surface_scores(table))
+        assert bool(used) == bool(dense)
+    assert scores[0] == scores[1]
 
 
 def test_far_objects_are_measured_as_exactly_as_near_ones():

@@ -20,13 +20,13 @@ def _noise(seed: int, labels: int = 6) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).integers(0, labels, SHAPE).astype(np.uint16)
 
 
-@pytest.mark.parametrize("slab_voxels", [1, 14 * 11, 14 * 11 * 4, 1 << 25])
+@pytest.mark.parametrize("block_voxels", [1, 14 * 11, 14 * 11 * 4, 1 << 25])
 @pytest.mark.parametrize("kind", ["instance", "semantic"])
-def test_any_slabs_give_the_same(monkeypatch: pytest.MonkeyPatch, slab_voxels: int, kind: str) -> None:
+def test_any_slabs_give_the_same(monkeypatch: pytest.MonkeyPatch, block_voxels: int, kind: str) -> None:
     """One slab, many slabs, one slice each: identical table and objects."""
     truth, prediction = volume(labels=_noise(0)), _noise(1)
     whole = count_volume(truth, prediction, kind=kind)  # type: ignore[arg-type]
-    monkeypatch.setattr(stream, "SLAB_VOXELS", slab_voxels)
+    monkeypatch.setattr(stream, "BLOCK_VOXELS", block_voxels)
     cut = count_volume(truth, prediction, kind=kind)  # type: ignore[arg-type]
     assert cut.table == whole.table
     assert cut.objects == whole.objects
@@ -34,7 +34,7 @@ def test_any_slabs_give_the_same(monkeypatch: pytest.MonkeyPatch, slab_voxels: i
 
 def test_any_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The chunks of a zarr array do not show in the result."""
-    monkeypatch.setattr(stream, "SLAB_VOXELS", 1)
+    monkeypatch.setattr(stream, "BLOCK_VOXELS", 1)
     truth, prediction = volume(labels=_noise(0)), _noise(1)
     expected = count_volume(truth, prediction, kind="instance")
     for place, chunks in enumerate([(1, 14, 11), (2, 5, 3), (9, 1, 11)]):
@@ -82,7 +82,7 @@ def test_semantic_stray_values_are_one_class() -> None:
 
 def test_an_object_across_slabs_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Components are those of the whole box, not of the slabs."""
-    monkeypatch.setattr(stream, "SLAB_VOXELS", 1)
+    monkeypatch.setattr(stream, "BLOCK_VOXELS", 1)
     labels = np.zeros(SHAPE, np.uint16)
     labels[:, 5, 5] = 1
     found = count_volume(volume(labels=labels, kind="semantic"), labels, kind="semantic")
@@ -103,12 +103,12 @@ def test_each_face_is_a_border(axis: int, end: int) -> None:
 
 
 @pytest.mark.parametrize("grid", [(1, 1, 1), (3, 4, 2), (9, 14, 11), (2, 13, 10)])
-@pytest.mark.parametrize("slab_voxels", [1, 1 << 25])
+@pytest.mark.parametrize("block_voxels", [1, 1 << 25])
 def test_false_voxels_by_tile_against_a_slow_loop(
-    monkeypatch: pytest.MonkeyPatch, grid: tuple[int, int, int], slab_voxels: int
+    monkeypatch: pytest.MonkeyPatch, grid: tuple[int, int, int], block_voxels: int
 ) -> None:
     """Every predicted voxel without truth counts in the tile it lies in, ignored ones nowhere."""
-    monkeypatch.setattr(stream, "SLAB_VOXELS", slab_voxels)
+    monkeypatch.setattr(stream, "BLOCK_VOXELS", block_voxels)
     truth, prediction, ignore = _noise(0, 2), _noise(1, 3), _noise(2, 4) == 0
     expected = np.zeros(grid, int)
     for voxel in itertools.product(*map(range, SHAPE)):

@@ -1,6 +1,6 @@
 """Tables of arrays on disk, block by block, equal those of the arrays in memory."""
 
-from concurrent.futures import ProcessPoolExecutor
+import functools
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from scipy import ndimage
 from mitobench.components import components
 from mitobench.components.slabs import Seams, joined_ids
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.metrics import OverlapTable, overlap_table
+from mitobench.metrics import OverlapTable, overlap_table, spread
 from mitobench.metrics.mask_runs import mask_runs
-from mitobench.metrics.stream import PairBlocks, block_boxes, box_table, stream_table
+from mitobench.metrics.reading import readable
+from mitobench.metrics.spread import PairSums, count_pair, sum_block
+from mitobench.metrics.stream import PairBlocks, block_boxes, stream_table
 
 
 def blobs(seed, shape=(13, 30, 34)):
@@ -52,26 +54,91 @@ def test_zarr_arrays_give_the_table_of_arrays_in_memory(tmp_path, chunks):
     assert stream_table(blocks) == expected
 
 
-def _table_of_box(true_path, pred_path, box):
-    sides = {
-        "labels_true": np.load(true_path, mmap_mode="r"),
-        "labels_pred": np.load(pred_path, mmap_mode="r"),
-    }
-    return box_table(box, **sides)
+def _sums(labels_true, labels_pred, **more):
+    return count_pair(
+        functools.partial(sum_block, shape=labels_true.shape),
+        PairSums.empty(),
+        labels_true=labels_true,
+        labels_pred=labels_pred,
+        **more,
+    )
 
 
-def test_processes_that_share_the_boxes_give_the_same_table(tmp_path):
-    """Boxes dealt out to other processes come back as tables that add up, in any order."""
+def _same(one, other):
+    sides = [(a, b) for side in ("true", "pred") for a, b in [(getattr(one, side), getattr(other, side))]]
+    columns = ("ids", "sums", "low", "high")
+    return one.table == other.table and all(
+        np.array_equal(getattr(a, column), getattr(b, column)) for a, b in sides for column in columns
+    )
+
+
+@pytest.mark.parametrize("where", ["zarr", "mapped", "memory"])
+def test_any_workers_give_the_same_sums(tmp_path, crew, where):
+    """Slabs dealt out to threads, processes or a cluster add up to the table and objects of the whole."""
     labels_true, labels_pred = blobs(1)
-    paths = [tmp_path / "true.npy", tmp_path / "pred.npy"]
-    np.save(paths[0], labels_true)
-    np.save(paths[1], labels_pred)
-    boxes = list(block_boxes([labels_true], block_voxels=2000))
-    with ProcessPoolExecutor(max_workers=2) as processes:
-        futures = [processes.submit(_table_of_box, *paths, box) for box in reversed(boxes)]
-        tables = [future.result() for future in futures]
-    assert len(tables) > 4
-    assert OverlapTable.sum(tables) == overlap_table(labels_true=labels_true, labels_pred=labels_pred)
+    whole = _sums(labels_true, labels_pred)
+    if where == "zarr":
+        sides = [
+            stored(tmp_path / f"{k}.zarr", side, (3, 8, 9))
+            for k, side in enumerate((labels_true, labels_pred))
+        ]
+    else:
+        sides = []
+        for k, side in enumerate((labels_true, labels_pred)):
+            np.save(tmp_path / f"{k}.npy", np.pad(side, 1))
+            padded = np.load(tmp_path / f"{k}.npy", mmap_mode="r" if where == "mapped" else None)
+            sides.append(padded[1:-1, 1:-1, 1:-1])
+    told = []
+    found = _sums(
+        *sides, crew=crew, block_voxels=700, progress=lambda done, total, _: told.append((done, total))
+    )
+    assert _same(found, whole)
+    assert len(told) > 2
+    assert told[-1][0] == told[-1][1]
+    ignore = labels_true % 3 == 1
+    assert _same(_sums(*sides, crew=crew, ignore=ignore), _sums(labels_true, labels_pred, ignore=ignore))
+
+
+@pytest.mark.parametrize("connectivity", [6, 26])
+def test_any_workers_join_the_components_of_masks(tmp_path, monkeypatch, crew, connectivity):
+    """Objects that cross slabs are one, under the id that they have in the whole mask."""
+    masks = [np.random.default_rng(seed).random((13, 20, 22)) < 0.3 for seed in (0, 1)]
+    objects = [components(mask, connectivity=connectivity) for mask in masks]
+    sides = [stored(tmp_path / f"{k}.zarr", mask.astype(np.uint8), (2, 8, 9)) for k, mask in enumerate(masks)]
+    kinds = {"kind_true": "semantic", "kind_pred": "semantic", "connectivity": connectivity}
+    assert _same(_sums(*sides, crew=crew, block_voxels=1, **kinds), _sums(*objects))
+    monkeypatch.setattr(spread, "PARTS", 1)  # slabs of several rows of chunks
+    half = {"kind_true": "semantic", "connectivity": connectivity}
+    assert _same(_sums(sides[0], objects[1], crew=crew, block_voxels=1, **half), _sums(*objects))
+
+
+def test_a_slab_reads_its_own_chunks_alone():
+    """A reader that starts in the middle decodes nothing before it, and nothing twice."""
+    read = []
+
+    class Chunked:
+        shape, chunks, dtype = (12, 4, 4), (3, 4, 4), np.dtype(np.uint8)
+
+        def __getitem__(self, box):
+            read.append(box[0].start)
+            return np.full((3, 4, 4), box[0].start, np.uint8)
+
+    reader = readable(Chunked())
+    assert reader[6:8].all()
+    assert reader[7:10].all()
+    assert not reader[0:1].any()
+    assert read == [6, 9, 0]
+
+
+def test_sums_say_where_objects_lie():
+    """Boxes and first voxels, of any ids in any order, across blocks."""
+    labels = np.zeros((6, 8, 9), np.uint16)
+    labels[1:5, 2:7, 3:4] = 7
+    labels[0, 0, 8] = 300
+    found = _sums(labels, labels, block_voxels=1).true
+    wanted = np.array([300, 7], np.uint64)
+    assert found.boxes(wanted).tolist() == [[[0, 0, 8], [1, 1, 9]], [[1, 2, 3], [5, 7, 4]]]
+    assert found.first_voxels(wanted).tolist() == [8, 1 * 72 + 2 * 9 + 3]
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,8 +1,9 @@
-"""Two label arrays to their overlap table and objects, slab by slab, in threads. No score is here."""
+"""Two label arrays to their overlap table and objects, block by block, wherever the work is done. No score is here."""
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource
+from mitobench.arrays.portable import portable
 from mitobench.benchmark.tables import ObjectRow, Side
 from mitobench.benchmark.tiles import tile_index
-from mitobench.components import as_objects
-from mitobench.metrics import OverlapTable, overlap_table
+from mitobench.metrics import OverlapTable
+from mitobench.metrics.object_sums import ObjectSums
+from mitobench.metrics.reading import readable
+from mitobench.metrics.spread import PairSums, count_pair, sum_block
 from mitobench.segmenter import Progress, no_progress
-from mitobench.volume import LabelKind, Labels, Volume
+from mitobench.volume import Index3, LabelKind, Volume
+from mitobench.workers import Workers
 
-SLAB_VOXELS = 1 << 25
-"""Voxels read at once and thread; slabs are whole chunks in z where the array has chunks."""
-_SUMS = 5  # voxels, z, y, x, faces
+BLOCK_VOXELS = 1 << 21
+"""Voxels read at once and thread; blocks are whole chunks where the array has chunks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +33,14 @@ class Counted:
     Attributes:
         table: Voxels of each pair of labels.
         objects: Size and place of every object of both sides.
+        true: Where the true objects lie.
+        pred: Where the predicted objects lie.
     """
 
     table: OverlapTable
     objects: list[ObjectRow]
+    true: ObjectSums
+    pred: ObjectSums
 
 
 def count_volume(
@@ -41,158 +49,129 @@ def count_volume(
     *,
     kind: LabelKind,
     connectivity: int = 6,
+    crew: Workers | None = None,
     progress: Progress = no_progress,
 ) -> Counted:
-    """Count overlaps and objects of one volume; the same for any chunking and number of threads.
+    """Count overlaps and objects of one volume; the same for any chunking and number of workers.
 
-    Instance labels are read slab by slab, so memory is bounded by the slabs. A semantic side is held in
-    memory whole: its objects are the connected components of the whole box.
+    Both sides are read block by block, so memory depends on the chunks, not on the volume. Objects of a semantic
+    side are the connected components of the whole box.
 
     Args:
         volume: Truth; its labels must be there.
         prediction: Labels of the same shape.
         kind: What the predicted labels mean.
         connectivity: Neighbours that join semantic voxels.
-        progress: Told about finished slabs.
+        crew: Who does the work; threads when None.
+        progress: Told about finished blocks.
     """
-    true = _objects(volume.labels, volume.label_kind, connectivity)
-    pred = _objects(prediction, kind, connectivity)
-    slabs = list(_slabs(volume.shape, chunk=_chunk_depth(pred, true)))
-    tables: list[OverlapTable] = []
-    sums = {"true": _ObjectSums(), "pred": _ObjectSums()}
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
-        work = threads.map(lambda slab: _count_slab(volume, true, pred, slab), slabs)
-        for done, (table, found_true, found_pred) in enumerate(work, start=1):
-            tables.append(table)
-            sums["true"].add(found_true)
-            sums["pred"].add(found_pred)
-            progress(done, len(slabs), f"counting {volume.name}")
+    found = count_pair(
+        functools.partial(sum_block, shape=volume.shape),
+        PairSums.empty(),
+        crew=crew,
+        progress=progress,
+        what=f"counting {volume.name}",
+        labels_true=volume.labels,
+        labels_pred=prediction,
+        ignore=volume.ignore,
+        kind_true=volume.label_kind,
+        kind_pred=kind,
+        connectivity=connectivity,
+        block_voxels=BLOCK_VOXELS,
+    )
     return Counted(
-        table=OverlapTable.sum(tables),
-        objects=[*sums["true"].rows(volume.name, "true"), *sums["pred"].rows(volume.name, "pred")],
+        table=found.table,
+        objects=[*_rows(found.true, volume, "true"), *_rows(found.pred, volume, "pred")],
+        true=found.true,
+        pred=found.pred,
     )
 
 
+def _rows(objects: ObjectSums, volume: Volume, side: Side) -> Iterator[ObjectRow]:
+    touching = objects.touch_faces(volume.shape).tolist()
+    for name, (voxels, z, y, x), touches in zip(
+        objects.ids.tolist(), objects.sums.tolist(), touching, strict=True
+    ):
+        yield ObjectRow(
+            volume=volume.name,
+            side=side,
+            id=name,
+            voxels=voxels,
+            centroid=(round(z / voxels, 3), round(y / voxels, 3), round(x / voxels, 3)),
+            touches_border=touches,
+        )
+
+
 def count_false(
-    volume: Volume, prediction: ArraySource, *, grid: tuple[int, int, int], progress: Progress = no_progress
+    volume: Volume,
+    prediction: ArraySource,
+    *,
+    grid: tuple[int, int, int],
+    crew: Workers | None = None,
+    progress: Progress = no_progress,
 ) -> NDArray[np.int64]:
-    """Predicted voxels without truth, by the tile they lie in.
+    """False positive voxels in each tile of a volume, wherever their objects have their centre.
 
     Args:
         volume: Truth; its labels must be there.
         prediction: Labels of the same shape, non-zero = foreground.
         grid: Tiles along (z, y, x), at most one per voxel.
+        crew: Who does the work; this thread when None or in this process.
         progress: Told about finished slabs.
 
     Returns:
         (tiles,) in C order of the grid; ignored voxels are left out.
     """
-    numbers = [
-        tile_index(np.arange(size), tiles, size) for size, tiles in zip(volume.shape, grid, strict=True)
-    ]
-    first_y, first_x = (np.searchsorted(numbers[axis], np.arange(grid[axis])) for axis in (1, 2))
+    labels: Any = volume.labels
+    sides = [labels, prediction, volume.ignore]
+    slabs = list(_slabs(volume.shape, sides))
+    away = crew is not None and not crew.local
+    readers = [side if side is None or away else readable(side) for side in sides]
+    tasks = (
+        _Slab([_sent(side, slab) if away else side for side in readers], slab, volume.shape, grid)
+        for slab in slabs
+    )
     counts = np.zeros(grid, np.int64)
-    slabs = list(_slabs(volume.shape, chunk=_chunk_depth(prediction)))
-    for done, slab in enumerate(slabs, start=1):
-        false = (np.asarray(prediction[slab]) != 0) & (np.asarray(volume.labels[slab]) == 0)  # type: ignore[index]
-        if volume.ignore is not None:
-            false &= ~np.asarray(volume.ignore[slab])
-        by_row = np.add.reduceat(false, first_x, axis=2, dtype=np.int64)
-        np.add.at(counts, numbers[0][slab], np.add.reduceat(by_row, first_y, axis=1))
+    for done, found in enumerate(crew.map(_false_of, tasks) if crew and away else map(_false_of, tasks), 1):
+        counts += found
         progress(done, len(slabs), f"placing errors of {volume.name}")
     return counts.reshape(-1)
 
 
-def _objects(labels: Any, kind: LabelKind, connectivity: int) -> ArraySource:
-    source: ArraySource = labels
-    if kind == "semantic":
-        source = as_objects(np.asarray(labels[:]) != 0, kind="semantic", connectivity=connectivity)
-    return source
+@dataclass(frozen=True, eq=False)
+class _Slab:
+    """Some slices of a volume: truth, prediction, what is ignored."""
+
+    sides: Sequence[Any]
+    slab: slice
+    shape: Index3
+    grid: tuple[int, int, int]
 
 
-def _chunk_depth(*arrays: ArraySource) -> int:
-    chunks = [getattr(array, "chunks", None) for array in arrays]
-    return max((int(chunk[0]) for chunk in chunks if chunk), default=1)
+def _sent(side: ArraySource | None, slab: slice) -> ArraySource | None:
+    return None if side is None else portable(side, slab)
 
 
-def _slabs(shape: tuple[int, int, int], *, chunk: int) -> Iterator[slice]:
-    depth = max(1, SLAB_VOXELS // max(1, shape[1] * shape[2]))
-    step = max(chunk, depth - depth % chunk)
+def _slabs(shape: Index3, sides: Sequence[Any]) -> Iterator[slice]:
+    """Rows of chunks, or as many slices as a block has voxels."""
+    chunks = [int(side.chunks[0]) for side in sides if getattr(side, "chunks", None)]
+    step = max(1, BLOCK_VOXELS // max(1, shape[1] * shape[2]), *chunks)
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
 
 
-def _count_slab(
-    volume: Volume, true: ArraySource, pred: ArraySource, slab: slice
-) -> tuple[OverlapTable, "_Found", "_Found"]:
-    labels_true, labels_pred = _block(true, slab), _block(pred, slab)
-    ignore = None if volume.ignore is None else np.asarray(volume.ignore[slab])
-    table = overlap_table(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
-    found_true = _find(labels_true, ignore, slab.start, volume.shape)
-    found_pred = _find(labels_pred, ignore, slab.start, volume.shape)
-    return table, found_true, found_pred
-
-
-def _block(array: ArraySource, slab: slice) -> Labels:
-    block = np.asarray(array[slab])
-    return block.view(np.uint8) if block.dtype == np.bool_ else block
-
-
-_Found = tuple[NDArray[np.uint64], NDArray[np.int64]]
-"""Ids, and per id the sums (voxels, z, y, x, voxels on a face)."""
-
-
-def _find(
-    labels: Labels, ignore: NDArray[np.bool_] | None, z_start: int, shape: tuple[int, int, int]
-) -> _Found:
-    """Sums over each object of a slab, from its runs along x."""
+def _false_of(task: _Slab) -> NDArray[np.int64]:
+    """False voxels of a slab by tile."""
+    sides: list[Any] = [None if side is None else readable(side) for side in task.sides]
+    true, pred, ignore = sides
+    false = (np.asarray(pred[task.slab]) != 0) & (np.asarray(true[task.slab]) == 0)
     if ignore is not None:
-        labels = np.where(ignore, np.zeros((), labels.dtype), labels)
-    width = labels.shape[2]
-    flat = np.ascontiguousarray(labels).reshape(-1)
-    changed = np.empty(flat.size, dtype=np.bool_)
-    changed[1:] = flat[1:] != flat[:-1]
-    changed[::width] = True  # a run ends with its row
-    starts = np.flatnonzero(changed)
-    lengths = np.diff(starts, append=flat.size)
-    inside = flat[starts] != 0
-    starts, lengths = starts[inside], lengths[inside]
-    ids, index = np.unique(flat[starts].astype(np.uint64), return_inverse=True)
-    row, x = np.divmod(starts, width)
-    z, y = np.divmod(row, labels.shape[1])
-    z = z + z_start
-    last = [size - 1 for size in shape]
-    faces = (z == 0) | (z == last[0]) | (y == 0) | (y == last[1]) | (x == 0) | (x + lengths - 1 == last[2])
-    columns = (lengths, z * lengths, y * lengths, x * lengths + lengths * (lengths - 1) // 2, faces)
-    sums = np.zeros((ids.size, _SUMS), dtype=np.int64)
-    for place, column in enumerate(columns):
-        np.add.at(sums[:, place], index, column.astype(np.int64))
-    return ids, sums
-
-
-class _ObjectSums:
-    """Sums per object, added slab by slab."""
-
-    def __init__(self) -> None:
-        self._ids: list[NDArray[np.uint64]] = []
-        self._sums: list[NDArray[np.int64]] = []
-
-    def add(self, found: _Found) -> None:
-        self._ids.append(found[0])
-        self._sums.append(found[1])
-
-    def rows(self, volume: str, side: Side) -> list[ObjectRow]:
-        ids, index = np.unique(np.concatenate(self._ids), return_inverse=True)
-        sums = np.zeros((ids.size, _SUMS), dtype=np.int64)
-        np.add.at(sums, index, np.concatenate(self._sums))
-        return [
-            ObjectRow(
-                volume=volume,
-                side=side,
-                id=name,
-                voxels=voxels,
-                centroid=(round(z / voxels, 3), round(y / voxels, 3), round(x / voxels, 3)),
-                touches_border=faces > 0,
-            )
-            for name, (voxels, z, y, x, faces) in zip(ids.tolist(), sums.tolist(), strict=True)
-        ]
+        false &= ~np.asarray(ignore[task.slab])
+    numbers = [
+        tile_index(np.arange(size), tiles, size) for size, tiles in zip(task.shape, task.grid, strict=True)
+    ]
+    first_y, first_x = (np.searchsorted(numbers[axis], np.arange(task.grid[axis])) for axis in (1, 2))
+    by_row = np.add.reduceat(false, first_x, axis=2, dtype=np.int64)
+    counts = np.zeros(task.grid, np.int64)
+    np.add.at(counts, numbers[0][task.slab], np.add.reduceat(by_row, first_y, axis=1))
+    return counts

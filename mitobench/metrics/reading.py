@@ -55,7 +55,7 @@ class ForegroundReader:
     def __getitem__(self, slices: slice) -> NDArray[np.bool_]:
         """Foreground of slices start to stop."""
         start, stop, _ = slices.indices(self.shape[0])
-        if start < self._from:
+        if not self._from <= start <= self._from + len(self._mask):
             self._mask, self._from = self._mask[:0], start - start % self._depth()
         while self._from + len(self._mask) < stop:
             kept = self._mask[max(start - self._from, 0) :]

@@ -1,8 +1,7 @@
-"""The overlap table of arrays larger than memory, block by block. Where the arrays come from is decided elsewhere.
+"""Two arrays larger than memory as blocks of whole chunks, read in threads. What is counted in them, callers say.
 
-Each chunk is decoded once; blocks are counted in threads; their tables add up to the table of the whole, whatever
-the blocks. The boxes of `block_boxes` may as well be dealt out to processes or machines: each sends back the table
-that `box_table` makes.
+Each chunk is decoded once, and what blocks give adds up to what the whole gives, whatever the blocks. Other
+processes and machines take slabs of blocks, in `spread`.
 """
 
 from __future__ import annotations
@@ -19,16 +18,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.components.slabs import Seams
 from mitobench.metrics.count import check_labels, overlap_table
-from mitobench.metrics.mask_runs import mask_runs
 from mitobench.metrics.overlap import Ids, OverlapTable
-from mitobench.metrics.reading import ArrayLike, Box, readable
+from mitobench.metrics.reading import ArrayLike, Box
+from mitobench.metrics.sides import Ends, IdSide, MaskSide, Reader
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Labels, Mask
 
 T = TypeVar("T")
-_Reader = Callable[[Box], Labels]
 
 BLOCK_VOXELS = 1 << 21
 """Voxels of a block; one chunk more at most. Two blocks of uint32 are 16 MiB for each thread."""
@@ -77,6 +74,7 @@ class PairBlocks:
         connectivity: int = 6,
         workers: int | None = None,
         block_voxels: int = BLOCK_VOXELS,
+        slab: slice | None = None,
     ) -> None:
         """Look at shapes and chunks; nothing is read yet.
 
@@ -89,6 +87,7 @@ class PairBlocks:
             connectivity: Neighbours that join the voxels of a mask, 6, 18 or 26.
             workers: Threads; as many as there are processors when None.
             block_voxels: About how many voxels a block has.
+            slab: Only the blocks that start in these slices along z; all when None.
 
         Raises:
             ShapeError: The shapes differ.
@@ -99,9 +98,13 @@ class PairBlocks:
         self.workers = workers or os.cpu_count() or 1
         self._ignore = ignore
         arrays = [array for array in (labels_true, labels_pred, ignore) if array is not None]
-        self.boxes = list(block_boxes(arrays, block_voxels=block_voxels))
-        self._sides: list[_Ids | _Objects] = [
-            _Objects(source, connectivity, self.workers) if kind == "semantic" else _Ids(source)
+        self.boxes = [
+            box
+            for box in block_boxes(arrays, block_voxels=block_voxels)
+            if slab is None or slab.start <= box[0].start < slab.stop
+        ]
+        self._sides: list[IdSide | MaskSide] = [
+            MaskSide(source, connectivity, self.workers) if kind == "semantic" else IdSide(source)
             for source, kind in ((labels_true, kind_true), (labels_pred, kind_pred))
         ]
 
@@ -117,7 +120,7 @@ class PairBlocks:
             while pending:
                 yield pending.popleft().result()
 
-    def _work(self, work: Callable[[Block], T], box: Box, readers: Sequence[_Reader]) -> T:
+    def _work(self, work: Callable[[Block], T], box: Box, readers: Sequence[Reader]) -> T:
         true, pred = (read(box) for read in readers)
         ignore = None if self._ignore is None else np.asarray(self._ignore[box], np.bool_)
         return work(Block(box, true, pred, ignore))
@@ -125,6 +128,10 @@ class PairBlocks:
     def final_ids(self) -> tuple[Ids | None, Ids | None]:
         """Final id of each provisional true and predicted id; None for a side that holds ids of objects."""
         return self._sides[0].final_ids(), self._sides[1].final_ids()
+
+    def ends(self) -> tuple[Ends | None, Ends | None]:
+        """First and last slice of each side that is a mask, once all blocks were dealt out."""
+        return self._sides[0].ends(), self._sides[1].ends()
 
     def final(self, table: OverlapTable, *, min_voxels: int = 0) -> OverlapTable:
         """The sum of all blocks' tables, with provisional ids made final.
@@ -134,56 +141,8 @@ class PairBlocks:
             min_voxels: Smaller components of a mask become background.
         """
         true, pred = self.final_ids()
-        table = table.renamed(true=true, pred=pred)
-        if min_voxels <= 1:
-            return table
-        least = [0 if ids is None else min_voxels for ids in (true, pred)]
-        table = table.without_small(true_voxels=least[0], pred_voxels=least[1])
-        return table.renamed(
-            true=None if true is None else _gapless(table.true_ids),
-            pred=None if pred is None else _gapless(table.pred_ids),
-        )
-
-
-class _Ids:
-    """A side that holds ids of objects."""
-
-    def __init__(self, source: ArrayLike) -> None:
-        self._source = source
-
-    def reader(self, _: Box) -> _Reader:
-        return lambda box: np.asarray(self._source[box])
-
-    def final_ids(self) -> None:
-        return None
-
-
-class _Objects:
-    """A side that is a mask: its rows of chunks as runs, with provisional ids."""
-
-    def __init__(self, source: ArrayLike, connectivity: int, workers: int) -> None:
-        self._mask = readable(source, workers=workers)
-        self._seams = Seams(connectivity=connectivity)
-        self._from, self._runs, self._before = -1, mask_runs(np.zeros((0, 0, 0), np.bool_)), 0
-
-    def reader(self, box: Box) -> _Reader:
-        """Label the row of chunks of this box, unless that was done for the box before."""
-        if box[0].start != self._from:
-            runs = mask_runs(np.asarray(self._mask[box[0]]), connectivity=self._seams.connectivity)
-            last = runs.shape[0] - 1
-            self._before = self._seams.add(runs.plane(0), runs.plane(last), count=runs.count)
-            self._from, self._runs = box[0].start, runs
-        runs, before = self._runs, np.uint64(self._before)
-
-        def read(box: Box) -> Labels:
-            labels = runs.labels(box[1:]).astype(np.uint64)
-            labels[labels > 0] += before
-            return labels
-
-        return read
-
-    def final_ids(self) -> Ids:
-        return self._seams.final_ids()
+        masks = true is not None, pred is not None
+        return drop_small(table.renamed(true=true, pred=pred), masks=masks, min_voxels=min_voxels)
 
 
 def stream_table(
@@ -214,23 +173,31 @@ def stream_table(
     return blocks.final(total, min_voxels=min_voxels)
 
 
+def drop_small(table: OverlapTable, *, masks: tuple[bool, bool], min_voxels: int) -> OverlapTable:
+    """The table after components of few voxels became background, with no gaps in the numbering.
+
+    Args:
+        table: With final ids.
+        masks: Whether the true and the predicted side is a mask; ids of the other kind stay.
+        min_voxels: Smallest component that stays.
+    """
+    if min_voxels <= 1 or not any(masks):
+        return table
+    true, pred = (min_voxels if mask else 0 for mask in masks)
+    table = table.without_small(true_voxels=true, pred_voxels=pred)
+    names = (
+        _gapless(ids) if mask else None
+        for ids, mask in zip((table.true_ids, table.pred_ids), masks, strict=True)
+    )
+    return table.renamed(true=next(names), pred=next(names))
+
+
 def _gapless(ids: Ids) -> Ids:
     """New numbers 1, 2, ... of the ids that are there."""
     known = np.unique(ids[ids > 0])
     names = np.zeros(int(known.max(initial=0)) + 1, np.uint64)
     names[known] = np.arange(1, known.size + 1)
     return names
-
-
-def box_table(
-    box: Box, *, labels_true: ArrayLike, labels_pred: ArrayLike, ignore: ArrayLike | None = None
-) -> OverlapTable:
-    """Read one box of each array and count it."""
-    return overlap_table(
-        labels_true=np.asarray(labels_true[box]),
-        labels_pred=np.asarray(labels_pred[box]),
-        ignore=None if ignore is None else np.asarray(ignore[box], np.bool_),
-    )
 
 
 def block_boxes(arrays: Sequence[ArrayLike], *, block_voxels: int = BLOCK_VOXELS) -> Iterator[Box]:
