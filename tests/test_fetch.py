@@ -305,7 +305,7 @@ def test_a_member_that_claims_too_much_is_not_unpacked(
     fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decompression stops before it starts."""
-    monkeypatch.setattr("mitobench.datasets.archives.MEMBER_LIMIT", 1000)
+    monkeypatch.setattr("mitobench.datasets.members.MEMBER_LIMIT", 1000)
     with pytest.raises(IntegrityError, match="more than any published file has"):
         fetch("vnc", archives=fake.archives)
 

@@ -18,6 +18,7 @@ from mitobench.arrays import hash_file
 from mitobench.datasets.partial import Note, Partial
 from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.roots import MARGIN, check_disk
+from mitobench.datasets.tar import is_tar
 from mitobench.errors import FetchError
 from mitobench.segmenter import Progress, no_progress
 
@@ -266,12 +267,17 @@ def _validator(response: requests.Response) -> str | None:
 
 
 def _check_whole(job: _Job) -> None:
-    """Refuse what cannot be the published file; hashes of zip members are checked when they are read."""
+    """Refuse what cannot be the published file; hashes of members are checked when they are read."""
     part = job.part
     if job.file.kind == "zip" and not zipfile.is_zipfile(part.path):
         n_bytes = part.size
         part.drop()
         raise _TryAgain(f"what came ({n_bytes} bytes) is no complete zip archive")
+    note = part.note()
+    if job.file.kind == "tar" and not is_tar(part.path, whole=note is None or note.total is None):
+        n_bytes = part.size
+        part.drop()
+        raise _TryAgain(f"what came ({n_bytes} bytes) is no complete tar archive")
     if job.file.sha256 is not None and (found := hash_file(part.path)) != job.file.sha256:
         part.drop()
         raise _NextUrl(f"what came has sha256 {found}, the card says {job.file.sha256}")

@@ -14,6 +14,7 @@ from mitobench.datasets.registry import find_dataset
 from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.roots import check_disk, data_root, sources
 from mitobench.datasets.store import StoreIndex, read_index, write_store
+from mitobench.datasets.tar import drop_unpacked
 from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError
 from mitobench.segmenter import Progress, no_progress
 
@@ -192,8 +193,10 @@ def _convert(
     dataset: Dataset, places: dict[RemoteFile, Path], folder: Path, root: Path, progress: Progress
 ) -> StoreIndex:
     try:
-        with Published(places) as files:
+        scratch = root / "downloads" / dataset.card.key
+        with Published(places, scratch=scratch, progress=progress) as files:
             index = write_store(dataset, files, folder, progress=progress)
+            drop_unpacked(scratch)
             for name in files.recorded:
                 progress(1, 1, f"recorded sha256 {files.seen[name]} of {name}, whose hash was not known")
             return index

@@ -24,13 +24,14 @@ class RemoteFile:
     Attributes:
         name: File name under which it is kept, such as "name-<commit>.zip".
         urls: Where it can be downloaded, in order of preference.
-        kind: "zip", whose members are read by name or pattern; or "plain".
+        kind: "zip" or "tar" (packed or not), whose members are read by name or pattern; or "plain".
         also_named: Patterns of other names under which users may have it ("name-*.zip").
-        hash_list: TOML of {path inside the archive: SHA-256}, for zips. A single folder on top, as GitHub
-            writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
-            known" is recorded when it is first read. A zip's own hash is not kept: hosts pack it anew.
-        patterns: Paths inside a zip, with "*" for a part of a file name, where only the whole zip can have a hash.
-        sha256: Hash of a plain file, or of a zip with patterns; None where it is not known: the first one read is
+        hash_list: TOML of {path inside the archive: SHA-256}, for archives. A single folder on top, as
+            GitHub writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
+            known" is recorded when it is first read. An archive's own hash is not kept: hosts pack it anew.
+        patterns: Paths inside an archive, with "*" for a part of a file name, where only the whole archive can
+            have a hash.
+        sha256: Hash of a plain file, or of an archive with patterns; None where it is not known: the first one read is
             taken at its word and recorded.
         n_bytes: Exact length where the host serves fixed bytes, else None.
         about_bytes: Length to expect when it is not fixed; for disk checks and progress only.
@@ -39,7 +40,7 @@ class RemoteFile:
 
     name: str
     urls: tuple[str, ...]
-    kind: Literal["zip", "plain"] = "zip"
+    kind: Literal["zip", "tar", "plain"] = "zip"
     also_named: tuple[str, ...] = ()
     hash_list: Path | None = None
     patterns: tuple[str, ...] = ()
@@ -52,12 +53,12 @@ class RemoteFile:
         listed, matched = self.hash_list is not None, bool(self.patterns)
         fits = (
             {(True, False, False), (False, True, True), (False, True, False)}
-            if self.kind == "zip"
+            if self.kind in {"zip", "tar"}
             else {(False, False, True), (False, False, False)}
         )
         if (listed, matched, self.sha256 is not None) not in fits:
             raise BadInputError(
-                f"RemoteFile {self.name!r} is {self.kind!r}: a zip needs hash_list, or patterns; "
+                f"RemoteFile {self.name!r} is {self.kind!r}: a zip or tar needs hash_list, or patterns; "
                 "a plain file has neither hash_list nor patterns."
             )
 

@@ -6,7 +6,9 @@ has the real reader, the real card but for sizes and hashes, and a split manifes
 
 import hashlib
 import importlib
+import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -126,7 +128,8 @@ def _publish(
         )
     if file.patterns:
         tops = {pattern.split("/", 1)[0] for pattern in file.patterns}
-        write_zip(path, {name: data for name, data in members.items() if name.split("/", 1)[0] in tops})
+        write = {"zip": write_zip, "tar": write_tar}[file.kind]
+        write(path, {name: data for name, data in members.items() if name.split("/", 1)[0] in tops})
         return replace(
             file, sha256=file.sha256 and hash_file(path), n_bytes=None, about_bytes=path.stat().st_size
         )
@@ -151,6 +154,15 @@ def write_zip(path: Path, members: dict[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    """A tar with those members, packed with gzip where its name says so, names as `tar -C folder .` has them."""
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
 
 
 def shrunk_manifest(key: str, truth: Truth) -> str:
