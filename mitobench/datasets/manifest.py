@@ -39,18 +39,20 @@ class VolumeHashes(_Strict):
         image_sha256: `sha256_of_array` of the stored image, or "not known".
         labels_sha256: The same of the stored labels; None without ground truth.
         ignore_sha256: The same of the stored ignore mask; None without one.
+        targets: {target of the card: the same of its stored labels}, of those that are known.
     """
 
     shape: Corner
     image_sha256: Pin
     labels_sha256: Pin | None = None
     ignore_sha256: Pin | None = None
+    targets: dict[str, Sha256] = Field(default_factory=dict)
 
     @property
     def pins(self) -> dict[str, str]:
-        """{"image", "labels" or "ignore": hash} of what is known."""
+        """{"image", "labels", "ignore" or a target: hash} of what is known."""
         every = {"image": self.image_sha256, "labels": self.labels_sha256, "ignore": self.ignore_sha256}
-        return {what: found for what, found in every.items() if found not in {None, NOT_KNOWN}}
+        return {what: found for what, found in every.items() if found not in {None, NOT_KNOWN}} | self.targets
 
 
 class Box(_Strict):
@@ -120,7 +122,7 @@ class SplitManifest(_Strict):
 
     @property
     def sha256(self) -> str:
-        """Hash of what decides a score: dataset, version, hashes, boxes. Prose and gallery do not count.
+        """Hash of what decides a score: dataset, version, hashes, boxes. Prose, gallery and other targets do not count.
 
         A hash that is "not known" enters as these words: pinning it later makes another manifest, so give it
         a new version.
@@ -129,6 +131,7 @@ class SplitManifest(_Strict):
             mode="json", include={"dataset", "version", "label_version", "guard_gap", "volumes", "splits"}
         )
         for volume in deciding["volumes"].values():
+            del volume["targets"]
             if volume["ignore_sha256"] is None:  # manifests from before there were masks keep their hash
                 del volume["ignore_sha256"]
         text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))

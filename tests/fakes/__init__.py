@@ -87,7 +87,7 @@ def assemble(
     files = tuple(_publish(file, folder, archives, members, plain or {}) for file in card.files)
     volumes = tuple(_shrunk(volume, truth) for volume in card.volumes)
     version = manifest_versions(card.key, SPLITS)[-1]
-    (splits / f"{card.key}@{version}.toml").write_text(shrunk_manifest(card.key, truth))
+    (splits / f"{card.key}@{version}.toml").write_text(shrunk_manifest(card.key, truth, targets or {}))
     small = replace(card, volumes=volumes, files=files)
     return Fake(
         dataset=Dataset(card=small, read=read, splits_folder=splits),
@@ -165,7 +165,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
-def shrunk_manifest(key: str, truth: Truth) -> str:
+def shrunk_manifest(key: str, truth: Truth, targets: Targets | None = None) -> str:
     """The real manifest with the fake's shapes and hashes, as TOML."""
     real = load_manifest(key, None, SPLITS)
     lines = [
@@ -188,6 +188,10 @@ def shrunk_manifest(key: str, truth: Truth) -> str:
                 lines.append(f'{what}_sha256 = "{NOT_KNOWN}"')
             elif known is not None:
                 lines.append(f'{what}_sha256 = "{sha256_of_array(arrays[number])}"')
+        if pins.targets:
+            drawn = (targets or {})[name]
+            lines += [f'[volumes."{name}".targets]']
+            lines += [f'{target} = "{sha256_of_array(drawn[target])}"' for target in pins.targets]
     for split, boxes in real.splits.items():
         for box in boxes:
             lengths = (0, 0, 0) if box.volume.endswith("*") else truth[box.volume][0].shape

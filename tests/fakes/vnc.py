@@ -1,4 +1,4 @@
-"""A tiny vnc: big-endian TIFF slices; masks 1-bit in 01, 07 and 18, 8-bit with grey outlines elsewhere."""
+"""A tiny vnc: big-endian TIFF slices; masks 1-bit in 01, 07 and 18, 8-bit with grey outlines elsewhere; codes."""
 
 import io
 from pathlib import Path
@@ -11,6 +11,7 @@ from fakes import Fake, assemble, blobs
 from mitobench.datasets import vnc
 
 ONE_BIT = (1, 7, 18)
+INSIDE = 255
 
 
 def build(folder: Path) -> Fake:
@@ -24,8 +25,29 @@ def build(folder: Path) -> Fake:
         grey = core[z] * 255 if z in ONE_BIT else grey_outline(core[z], seed=z)
         labels[z] = grey > 0
         members[f"stack1/mitochondria/{z:02d}.png"] = png(grey, one_bit=z in ONE_BIT)
+    codes, targets = coded(core)
+    for z in range(20):
+        members[f"stack1/labels/labels{z:08d}.png"] = png(codes[z], one_bit=False)
     truth = {"stack1": (image, labels), "stack2": (other, None)}
-    return assemble(folder, card=vnc.CARD, read=vnc.read, members=members, truth=truth)
+    return assemble(
+        folder, card=vnc.CARD, read=vnc.read, members=members, truth=truth, targets={"stack1": targets}
+    )
+
+
+def coded(core: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Merged labels, one code per pixel, in which 0 is a membrane; and what each target makes of them."""
+    codes = np.full(core.shape, INSIDE, np.uint8)
+    codes[core > 0] = 191
+    targets = {}
+    for place, (key, values) in enumerate(
+        {"membrane": (0, 32, 64, 96, 128), "synapse": (223,), "glia-or-extracellular": (159,)}.items()
+    ):
+        mask = np.zeros(core.shape, np.uint8)
+        for step, value in enumerate(values):
+            rows = slice(12 * place + 2 * step, 12 * place + 2 * step + 2)
+            codes[:, rows, :4], mask[:, rows, :4] = value, 1
+        targets[key] = mask
+    return codes, targets
 
 
 def grey_outline(core: np.ndarray, seed: int) -> np.ndarray:
