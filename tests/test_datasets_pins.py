@@ -207,3 +207,26 @@ def test_tiff_pages_come_in_any_runs(options: dict) -> None:
         read_tiff_pages(io.BytesIO(data), "a.tif", first=0, stop=1, depth=4)
     with pytest.raises(FormatError, match="not a readable TIFF stack"):
         read_tiff_pages(io.BytesIO(b"II*\0"), "a.tif", first=0, stop=1, depth=1)
+
+
+def test_archives_with_the_same_paths_are_told_apart(tmp_path: Path) -> None:
+    """Two zips that both hold a/1.png: a reader asks for one/a/1.png; folders that nobody knows are found anywhere."""
+    files = {}
+    for number, folder in enumerate(("one", "two")):
+        path = tmp_path / f"{folder}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.mkdir("a")
+            for name in ("a/1.png", "b/c/2.png", "3.png", "__MACOSX/a/1.png", "a/.hidden.png"):
+                archive.writestr(name, f"{number}{name}".encode())
+        files[RemoteFile(name=path.name, urls=(), patterns=(f"{folder}/**/*",), under=folder)] = path
+    with Published(files) as published:
+        assert published.names("one/**/*") == ["one/3.png", "one/a/1.png", "one/b/c/2.png"]
+        assert published.read("one/a/1.png") == b"0a/1.png"
+        assert published.read("two/a/1.png") == b"1a/1.png"
+        with published.open("two/b/c/2.png") as file:
+            assert file.read() == b"1b/c/2.png"
+    deep = RemoteFile(name="one.zip", urls=(), patterns=("**/c/*.png",))
+    with Published({deep: tmp_path / "one.zip"}) as published:
+        assert published.names("**/c/*.png") == ["b/c/2.png"]
+    with pytest.raises(BadInputError, match="start with one/"):
+        RemoteFile(name="one.zip", urls=(), patterns=("a/*",), under="one")

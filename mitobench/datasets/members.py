@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -13,6 +14,8 @@ from mitobench.datasets.tar import Tar
 from mitobench.errors import IntegrityError, MitobenchError
 from mitobench.segmenter import Progress, no_progress
 
+ANYWHERE = "**/"
+"""Starts a pattern of members whose folder is not known."""
 MEMBER_LIMIT = 2 << 30  # bytes; no published member is near it, a decompression bomb is beyond
 
 
@@ -135,6 +138,26 @@ class _Plain:
         """Files are open only while they are read."""
 
 
+class _Under:
+    """An archive whose members are known below a folder that it does not have itself."""
+
+    def __init__(self, archive: Container, folder: str) -> None:
+        self._archive, self._folder = archive, f"{folder}/"
+
+    def read(self, member: str) -> bytes:
+        return self._archive.read(member.removeprefix(self._folder))
+
+    def open(self, member: str) -> BinaryIO:
+        return self._archive.open(member.removeprefix(self._folder))
+
+    def match(self, pattern: str) -> list[str]:
+        found = self._archive.match(pattern.removeprefix(self._folder))
+        return [f"{self._folder}{name}" for name in found]
+
+    def close(self) -> None:
+        self._archive.close()
+
+
 def open_container(
     file: RemoteFile, path: Path, *, scratch: Path | None = None, progress: Progress = no_progress
 ) -> Container:
@@ -149,6 +172,10 @@ def open_container(
     Raises:
         IntegrityError: It is something else, or damaged; the first missing member is named.
     """
+    if file.under:
+        patterns = tuple(pattern.removeprefix(f"{file.under}/") for pattern in file.patterns)
+        inside = replace(file, under="", patterns=patterns)
+        return _Under(open_container(inside, path, scratch=scratch, progress=progress), file.under)
     try:
         if file.kind == "plain":
             return _Plain(path, file)
@@ -172,9 +199,14 @@ def _require(container: Container, file: RemoteFile) -> None:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """Whether a member is meant; hidden files, which some systems add, are not."""
-    hidden = name.rsplit("/", 1)[-1].startswith(".")
-    return not hidden and name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)
+    """Whether a member is meant; folders, and hidden files, which some systems add, are not."""
+    parts = name.split("/")
+    if not parts[-1] or parts[-1].startswith(".") or parts[0] == "__MACOSX":
+        return False
+    if pattern.startswith(ANYWHERE):
+        pattern = pattern.removeprefix(ANYWHERE)
+        name = "/".join(parts[-1 - pattern.count("/") :])
+    return name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)
 
 
 def _common_prefix(names: Iterable[str], members: Iterable[str]) -> str:

@@ -29,12 +29,14 @@ class RemoteFile:
         hash_list: TOML of {path inside the archive: SHA-256}, for archives. A single folder on top, as
             GitHub writes it, is no part of these paths. "git-sha1:<hex>" is the name that git gives the file; "not
             known" is recorded when it is first read. An archive's own hash is not kept: hosts pack it anew.
-        patterns: Paths inside an archive, with "*" for a part of a file name, where only the whole archive can
-            have a hash.
+        patterns: Paths inside an archive, with "*" for a part of a name and "**/" in front for any folder, where
+            only the whole archive can have a hash.
         sha256: Hash of a plain file, or of an archive with patterns; None where it is not known: the first one read is
             taken at its word and recorded.
         n_bytes: Exact length where the host serves fixed bytes, else None.
         about_bytes: Length to expect when it is not fixed; for disk checks and progress only.
+        under: Folder that a reader finds its members in, where several archives may have the same paths inside; its
+            patterns start with it, the paths in the archive do not.
         allow_http: Whether the host offers no https; the hashes then carry the trust alone.
     """
 
@@ -48,6 +50,7 @@ class RemoteFile:
     n_bytes: int | None = None
     about_bytes: int = 0
     allow_http: bool = False
+    under: str = ""
 
     def __post_init__(self) -> None:
         listed, matched = self.hash_list is not None, bool(self.patterns)
@@ -60,6 +63,10 @@ class RemoteFile:
             raise BadInputError(
                 f"RemoteFile {self.name!r} is {self.kind!r}: a zip or tar needs hash_list, or patterns; "
                 "a plain file has neither hash_list nor patterns."
+            )
+        if self.under and not all(pattern.startswith(f"{self.under}/") for pattern in self.patterns or [""]):
+            raise BadInputError(
+                f"RemoteFile {self.name!r} has patterns {self.patterns}; expected all to start with {self.under}/."
             )
 
     @property

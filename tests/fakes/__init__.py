@@ -129,7 +129,8 @@ def _publish(
     if file.patterns:
         tops = {pattern.split("/", 1)[0] for pattern in file.patterns}
         write = {"zip": write_zip, "tar": write_tar}[file.kind]
-        write(path, {name: data for name, data in members.items() if name.split("/", 1)[0] in tops})
+        inside = {name: data for name, data in members.items() if tops & {name.split("/", 1)[0], "**"}}
+        write(path, {name.removeprefix(f"{file.under}/"): data for name, data in inside.items()})
         return replace(
             file, sha256=file.sha256 and hash_file(path), n_bytes=None, about_bytes=path.stat().st_size
         )
