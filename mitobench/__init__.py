@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mitobench.datasets import list_datasets as list_datasets
     from mitobench.datasets import load_card as load_card
     from mitobench.datasets import load_split as load_split
+    from mitobench.datasets.view import view as view
     from mitobench.entries import load_entry as load_entry
     from mitobench.metrics import score_labels as score_labels
     from mitobench.models import load_segmenter as load_segmenter
@@ -45,6 +46,7 @@ _HOME = {
     "score_labels": "mitobench.metrics",
     "stitch_patches": "mitobench.patches",
     "train": "mitobench.models",
+    "view": "mitobench.datasets.view",
 }
 
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the keys are names

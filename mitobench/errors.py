@@ -99,15 +99,11 @@ class MissingExtraError(MitobenchError, ImportError):
 
     Attributes:
         package: What is missing.
-        extra: Name of the extra that brings it.
+        extra: Name of the extra that brings it; with is_package, what to install where no extra does.
         purpose: What it is needed for.
     """
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        self.package, self.extra, self.purpose = package, extra, purpose
-        super().__init__(
-            f"{purpose} needs {package}, which is not installed. Run: pip install 'mitobench[{extra}]'"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.package, self.extra, self.purpose)
+    def __init__(self, package: str, extra: str, purpose: str, *, is_package: bool = False) -> None:
+        self.extra = extra
+        install = extra if is_package else f"mitobench[{extra}]"
+        super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install '{install}'")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mitobench.drawing import draw
+from mitobench.drawing.scale_bar import scale_bar_nm, with_scale_bar
 from mitobench.errors import DtypeError, ShapeError
 
 # Machado, Oliveira, Fernandes (2009), severity 1.0, acting on linear RGB
@@ -106,12 +107,12 @@ def test_truth_outline_is_two_pixels_and_white() -> None:
 )
 def test_scale_bar_is_a_round_number(width_nm: float, bar: int) -> None:
     """1, 2 or 5 times a power of ten, at most a quarter of the width."""
-    assert draw.scale_bar_nm(width_nm) == bar
+    assert scale_bar_nm(width_nm) == bar
 
 
 def test_scale_bar_has_its_length() -> None:
     """The white bar is as many pixels long as its label says."""
-    picture = draw.with_scale_bar(np.zeros((200, 400, 3), np.uint8), pixel_nm=5.0)
+    picture = with_scale_bar(np.zeros((200, 400, 3), np.uint8), pixel_nm=5.0)
     longest = max((row == 255).all(axis=1).sum() for row in picture)
     assert longest == 500 / 5
 

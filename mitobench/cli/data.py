@@ -89,8 +89,58 @@ def verify(names: Names) -> None:
         say(f"{name}: {len(report.files)} files, {report.n_bytes / 1e6:.1f} MB, all as they should be.")
 
 
+def view(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Dataset key, such as vnc.")],
+    split: Annotated[str, typer.Option(help="train, val, test or unlabelled.")] = "test",
+    out: Annotated[Path, typer.Option(help="Folder for the sheet (PNG) and the page (HTML).")] = Path(
+        "views"
+    ),
+    target: Annotated[
+        str, typer.Option(help="Whose labels are drawn; the card lists them.")
+    ] = "mitochondrion",
+    version: Annotated[int | None, typer.Option(help="Split version; the newest by default.")] = None,
+    slices: Annotated[int, typer.Option(help="Sections per volume, evenly spaced.")] = 4,
+    max_volumes: Annotated[int, typer.Option(help="Volumes shown, evenly spaced where there are more.")] = 6,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Show this volume; may be given several times.")
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics/--no-statistics", help="Count objects; reads all labels.")
+    ] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that were not written by this command.")
+    ] = False,
+    napari: Annotated[bool, typer.Option("--napari", help="Open layers in napari, write nothing.")] = False,
+) -> None:
+    """Draw a split: a contact sheet and a page with pictures, counts and the card."""
+    from mitobench.datasets.view import run_napari
+    from mitobench.datasets.view import view as look
+
+    with progress_bar() as progress:
+        done = look(
+            name,
+            split,
+            out=out,
+            target=target,
+            version=version,
+            slices=slices,
+            max_volumes=max_volumes,
+            only=only or (),
+            statistics=statistics,
+            overwrite=overwrite,
+            napari=napari,
+            progress=progress,
+        )
+    if done.viewer is not None:
+        run_napari()
+        return
+    say(f"Contact sheet: {done.sheet}")
+    say(f"Open {done.page}")
+
+
 def register(app: typer.Typer) -> None:
     """Hang these commands on the app."""
     app.command()(datasets)
     app.command()(fetch)
     app.command()(verify)
+    app.command()(view)

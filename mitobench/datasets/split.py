@@ -16,6 +16,7 @@ from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
 
 if TYPE_CHECKING:
+    from mitobench.datasets.view import View
     from mitobench.patches import PatchDataset
 
 
@@ -28,12 +29,20 @@ class Split(Sequence[Volume]):
         version: Version of the split manifest.
         card: The dataset's card.
         manifest: The manifest itself.
+        target: Whose labels its volumes carry.
     """
 
     def __init__(
-        self, *, split: str, card: DatasetCard, manifest: SplitManifest, volumes: Sequence[Volume]
+        self,
+        *,
+        split: str,
+        card: DatasetCard,
+        manifest: SplitManifest,
+        volumes: Sequence[Volume],
+        target: str = MAIN_TARGET,
     ) -> None:
         self.dataset, self.split, self.version = card.key, split, manifest.version
+        self.target = target
         self.card, self.manifest = card, manifest
         self._volumes = tuple(volumes)
 
@@ -67,6 +76,12 @@ class Split(Sequence[Volume]):
         from mitobench.datasets.hub import to_hf
 
         return to_hf(self, patch_shape=patch_shape, **options)
+
+    def view(self, **options: Any) -> "View":
+        """A contact sheet and a page, or layers in napari; options are those of `mitobench.view`."""
+        from mitobench.datasets.view import view_split
+
+        return view_split(self, **options)
 
 
 def load_split(
@@ -116,7 +131,7 @@ def load_split(
     volumes = [
         _open_box(whole, dataset, folder, index, target) for box in boxes for whole in _members(box, index)
     ]
-    return Split(split=split, card=dataset.card, manifest=manifest, volumes=volumes)
+    return Split(split=split, card=dataset.card, manifest=manifest, volumes=volumes, target=target)
 
 
 def _members(box: Box, index: StoreIndex) -> list[Box]:

@@ -1,4 +1,4 @@
-"""Pictures of one slice: tissue, truth, hits and errors, probability, scale bar. Arrays in, arrays out; no pages.
+"""Pictures of one slice: tissue, truth, hits and errors, probability. Arrays in, arrays out; no pages.
 
 The colours were chosen to stay apart on grey tissue for every common kind of colour vision; misses are hatched and
 contours differ in width and tone as well, so no meaning hangs on colour alone.
@@ -8,7 +8,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from mitobench.errors import DtypeError, ShapeError
 
@@ -34,7 +34,6 @@ _DARK, _LIGHT = (16, 18, 24), (255, 255, 255)
 _HATCH_PERIOD, _HATCH_WIDTH = 7, 2
 # dark blue to pale yellow, even in lightness and readable without red-green vision
 _PROBABILITY_ANCHORS = ((0, 32, 77), (58, 72, 107), (110, 110, 115), (165, 155, 115), (253, 231, 85))
-_BAR_STEPS = (1, 2, 5)
 
 
 def shrink(picture: Grey, *, side: int = DISPLAY_SIDE) -> Grey:
@@ -123,47 +122,6 @@ def probability_picture(probability: Grey) -> Rgb:
     at = np.linspace(0, 255, len(anchors))
     table = np.stack([np.interp(np.arange(256), at, anchors[:, band]) for band in range(3)], axis=1)
     return np.asarray(np.rint(table).astype(np.uint8)[probability])
-
-
-def scale_bar_nm(width_nm: float) -> int:
-    """Length of a readable scale bar: 1, 2 or 5 times a power of ten, at most a quarter of the picture.
-
-    Args:
-        width_nm: Width of the picture in nanometres.
-
-    Example:
-        >>> scale_bar_nm(4600.0)
-        1000
-    """
-    lengths = [step * 10**power for power in range(7) for step in _BAR_STEPS]
-    return max((length for length in lengths if length <= width_nm / 4), default=1)
-
-
-def with_scale_bar(picture: Rgb, *, pixel_nm: float) -> Rgb:
-    """A copy of a picture with a labelled scale bar in its lower right corner.
-
-    Args:
-        picture: (y, x, 3) uint8.
-        pixel_nm: Nanometres per pixel of this picture along x, after any shrinking.
-    """
-    height, width = picture.shape[:2]
-    length = scale_bar_nm(width * pixel_nm)
-    pixels = max(1, round(length / pixel_nm))
-    size = max(11, width // 40)
-    margin = max(6, width // 50)
-    words = f"{length} nm"
-    drawn = Image.fromarray(picture.copy())
-    pen = ImageDraw.Draw(drawn, "RGBA")
-    font = ImageFont.load_default(size=size)
-    text_width = pen.textlength(words, font=font)
-    right, bottom = width - margin, height - margin
-    plate = max(pixels, text_width) + 2 * margin
-    pen.rectangle((right - plate, bottom - size - 2.4 * margin, right, bottom), fill=(*_DARK, 170))
-    left = right - plate / 2 - pixels / 2
-    thick = max(3, size // 4)
-    pen.rectangle((left, bottom - margin - thick + 1, left + pixels - 1, bottom - margin), fill=_LIGHT)
-    pen.text((right - plate / 2, bottom - margin - thick - 2), words, font=font, fill=_LIGHT, anchor="md")
-    return np.asarray(drawn, dtype=np.uint8)
 
 
 def webp_bytes(picture: Rgb, *, quality: int = 80) -> bytes:

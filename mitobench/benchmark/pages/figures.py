@@ -14,6 +14,7 @@ from mitobench.benchmark.gallery import GallerySlice, list_gallery, read_picture
 from mitobench.benchmark.pages.facts import DatasetFacts, Json
 from mitobench.drawing import draw
 from mitobench.drawing.escape import text
+from mitobench.drawing.scale_bar import with_scale_bar
 from mitobench.errors import FormatError
 from mitobench.volume import Volume
 
@@ -116,9 +117,7 @@ def _draw(
         if folder == own or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(
-                draw.webp_bytes(
-                    picture if pixel_nm is None else draw.with_scale_bar(picture, pixel_nm=pixel_nm)
-                )
+                draw.webp_bytes(picture if pixel_nm is None else with_scale_bar(picture, pixel_nm=pixel_nm))
             )
         return up + (folder / path.name).as_posix()
 
