@@ -53,7 +53,7 @@ def test_members_come_by_pattern_in_natural_order(path: Path, tmp_path: Path) ->
             one.seek(4)
             assert one.read(3) == FILES[names[2]][4:7]
         assert files.seen == {path.name: hash_file(path)}
-        assert files.recorded == [path.name]
+        assert files.unpinned(files.seen) == [path.name]
     assert not unpacked(path.parent)
 
 

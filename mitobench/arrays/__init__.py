@@ -1,17 +1,27 @@
 """Array files to arrays and back: npy, TIFF, PNG, zarr, NIfTI. What the numbers mean is decided elsewhere."""
 
 from mitobench.arrays.files import SliceStack, natural_key, open_array
-from mitobench.arrays.hashes import ArraySource, hash_file, sha256_of_array
+from mitobench.arrays.hashes import (
+    ArrayInFile,
+    ArraySource,
+    hash_file,
+    hash_file_and_arrays,
+    sha256_of_array,
+)
 from mitobench.arrays.images import read_image_bytes, read_tiff_pages, tiff_shape
 from mitobench.arrays.nifti import read_nifti_bytes
-from mitobench.arrays.npy import WrittenArray, open_npy, write_npy_atomic
+from mitobench.arrays.npy import WrittenArray, as_slab, npy_header, open_npy, write_npy_atomic
 
 __all__ = [
+    "ArrayInFile",
     "ArraySource",
     "SliceStack",
     "WrittenArray",
+    "as_slab",
     "hash_file",
+    "hash_file_and_arrays",
     "natural_key",
+    "npy_header",
     "open_array",
     "open_npy",
     "read_image_bytes",

@@ -1,7 +1,10 @@
 """SHA-256 of files and of decoded arrays. Knows no file format."""
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from mitobench.segmenter import Progress, no_progress
 
 SLAB_BYTES = 1 << 24  # read at once: large enough for full disk speed, small beside any volume
+_WORTH_A_THREAD = 1 << 20  # bytes that take longer to hash than to hand over
 
 
 class ArraySource(Protocol):
@@ -45,6 +49,64 @@ def hash_file(path: Path, progress: Progress = no_progress) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArrayInFile:
+    """Where the values of an array lie in a file, in C order and little-endian.
+
+    Attributes:
+        start: Bytes before them.
+        shape: Of the array.
+        dtype: Its dtype.
+    """
+
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        """Length of the values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def hash_file_and_arrays(
+    path: Path, arrays: Iterable[ArrayInFile], progress: Progress = no_progress
+) -> tuple[str, list[str]]:
+    """Hash a file and the arrays in it, in one pass and constant memory.
+
+    Args:
+        path: File to read.
+        arrays: In the order of their places; they do not overlap.
+        progress: Told (bytes done, bytes in all, file name).
+
+    Returns:
+        SHA-256 of the file, and `sha256_of_array` of each array.
+    """
+    whole, found, total = hashlib.sha256(), [], path.stat().st_size
+    with path.open("rb") as file, ThreadPoolExecutor(1) as other:
+
+        def blocks(stop: int | None) -> Iterator[bytes]:
+            while block := file.read(SLAB_BYTES if stop is None else min(SLAB_BYTES, stop - file.tell())):
+                yield block
+                progress(file.tell(), total, path.name)
+
+        for array in arrays:
+            for block in blocks(array.start):
+                whole.update(block)
+            digest = ArrayDigest(shape=array.shape, dtype=array.dtype)
+            for block in blocks(array.start + array.n_bytes):
+                beside = other.submit(digest.update_bytes, block) if len(block) >= _WORTH_A_THREAD else None
+                whole.update(block)
+                if beside is None:
+                    digest.update_bytes(block)
+                else:
+                    beside.result()
+            found.append(digest.hexdigest())
+        for block in blocks(None):
+            whole.update(block)
+    return whole.hexdigest(), found
+
+
 class ArrayDigest:
     """SHA-256 of an array that arrives in pieces along its first axis, independent of any file format.
 
@@ -63,6 +125,10 @@ class ArrayDigest:
     def update(self, slab: NDArray[Any]) -> None:
         """Add the next piece."""
         self._digest.update(np.ascontiguousarray(slab, dtype=self._dtype).data)
+
+    def update_bytes(self, values: bytes) -> None:
+        """Add the next piece as it lies in a file, little-endian and in C order."""
+        self._digest.update(values)
 
     def hexdigest(self) -> str:
         """Lower-case hex of everything so far."""

@@ -42,9 +42,9 @@ def open_npy(path: Path) -> NDArray[Any]:
     """
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged header makes the parser of its text raise nearly anything
         raise FormatError(
             f"{path} cannot be read as a .npy array ({error}). Expected plain numbers as numpy.save writes "
             "them; Python objects are never loaded. Save it again with numpy.save."
@@ -52,6 +52,43 @@ def open_npy(path: Path) -> NDArray[Any]:
     if not isinstance(array, np.ndarray):
         raise FormatError(f"{path} is an .npz archive. Expected one array; save it with numpy.save.")
     return array
+
+
+def npy_header(*, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What stands before the values in a .npy file of C order; its length is where they begin.
+
+    Args:
+        shape: Of the array.
+        dtype: Its dtype; stored little-endian.
+    """
+    buffer = io.BytesIO()
+    descr = npy_format.dtype_to_descr(np.dtype(dtype).newbyteorder("<"))
+    npy_format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+def as_slab(values: NDArray[Any], *, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A piece of an array along its first axis, ready to be written.
+
+    Args:
+        values: One slice, or several.
+        name: Of the array, which errors quote.
+        shape: Of the whole array.
+        dtype: Its dtype, little-endian.
+
+    Returns:
+        (n, ...) in C order. Values are never converted, only byte order.
+
+    Raises:
+        ShapeError: The slices have another shape.
+        DtypeError: They have another dtype.
+    """
+    found = values[None] if values.ndim == len(shape) - 1 else values
+    if found.shape[1:] != shape[1:]:
+        raise ShapeError(f"{name}: a slice has shape {found.shape[1:]}; expected {shape[1:]}.")
+    if found.dtype.newbyteorder("<") != dtype:
+        raise DtypeError(f"{name}: a slice is {found.dtype}; expected {dtype}. Nothing is cast silently.")
+    return np.ascontiguousarray(found, dtype=dtype)
 
 
 def write_npy_atomic(
@@ -83,11 +120,11 @@ def write_npy_atomic(
     file_digest, array_digest, done = hashlib.sha256(), ArrayDigest(shape=shape, dtype=dtype), 0
     try:
         with temporary.open("wb") as file:
-            header = _header(shape=shape, dtype=dtype)
+            header = npy_header(shape=shape, dtype=dtype)
             file.write(header)
             file_digest.update(header)
             for slab in slabs:
-                values = _checked(slab, name=path.name, shape=shape, dtype=dtype)
+                values = as_slab(slab, name=path.name, shape=shape, dtype=dtype)
                 done += values.shape[0]
                 file.write(values.data)
                 file_digest.update(values.data)
@@ -104,20 +141,3 @@ def write_npy_atomic(
     return WrittenArray(
         n_bytes=n_bytes, sha256=file_digest.hexdigest(), array_sha256=array_digest.hexdigest()
     )
-
-
-def _header(*, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    buffer = io.BytesIO()
-    descr = npy_format.dtype_to_descr(dtype)
-    npy_format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})
-    return buffer.getvalue()
-
-
-def _checked(slab: NDArray[Any], *, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The slab as C-order (n, ...) of the wanted dtype; values are never converted, only byte order."""
-    values = slab[None] if slab.ndim == len(shape) - 1 else slab
-    if values.shape[1:] != shape[1:]:
-        raise ShapeError(f"{name}: a slice has shape {values.shape[1:]}; expected {shape[1:]}.")
-    if values.dtype.newbyteorder("<") != dtype:
-        raise DtypeError(f"{name}: a slice is {values.dtype}; expected {dtype}. Nothing is cast silently.")
-    return np.ascontiguousarray(values, dtype=dtype)

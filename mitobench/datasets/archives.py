@@ -2,13 +2,14 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Self
 
-from mitobench.arrays import hash_file
 from mitobench.arrays.hashes import SLAB_BYTES
+from mitobench.datasets.filestate import KnownHashes, State
 from mitobench.datasets.members import Container, open_container
 from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.tar import is_tar
@@ -26,6 +27,7 @@ class Published:
         places: {file of the card: zip, tar, folder or plain file that holds it}.
         scratch: Folder where packed tars are unpacked into plain ones; None = beside each.
         progress: Told about unpacking.
+        known: Hashes of files as another process knows them; those that have not changed are not read again.
 
     Raises:
         IntegrityError: A place does not hold what the card says; the first missing member is named. Or an archive
@@ -38,7 +40,10 @@ class Published:
         *,
         scratch: Path | None = None,
         progress: Progress = no_progress,
+        known: Mapping[str, tuple[State, str]] | None = None,
     ) -> None:
+        self._files = KnownHashes(known)
+        self._told, self._telling = 0, threading.Lock()
         self._hashes: dict[str, str | None] = {}
         self._where: dict[str, tuple[Container, Path]] = {}
         self._patterns: dict[str, list[str]] = {}
@@ -59,9 +64,20 @@ class Published:
         return MappingProxyType(self._seen)
 
     @property
-    def recorded(self) -> list[str]:
-        """Files read so far whose hash the card does not know."""
-        return [name for name in self._seen if self._hashes.get(name, name) is None]
+    def known(self) -> dict[str, tuple[State, str]]:
+        """Hashes of whole files, for another process that opens the same places."""
+        return self._files.known
+
+    def news(self) -> dict[str, str]:
+        """What is new in `seen` since the last call, by whichever thread."""
+        with self._telling:
+            seen = list(dict(self._seen).items())
+            new, self._told = dict(seen[self._told :]), len(seen)
+        return new
+
+    def unpinned(self, members: Iterable[str]) -> list[str]:
+        """Which of these files have a hash that the card does not know."""
+        return [name for name in members if self._hashes.get(name, name) is None]
 
     def names(self, pattern: str) -> list[str]:
         """The members that fit one of the card's patterns, in natural order (2 before 10)."""
@@ -136,7 +152,7 @@ class Published:
 
     def _cover(self, file: RemoteFile, path: Path, opened: Container) -> None:
         """Take an archive whose own hash vouches for whatever is in it."""
-        found = hash_file(path)
+        found = self._files.of(path)
         if file.sha256 not in {None, found}:
             raise IntegrityError(
                 f"{path} has sha256 {found}, the card says {file.sha256}. "

@@ -1,5 +1,6 @@
 """From published files to a complete store: decide where each file comes from, then act, under one lock."""
 
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,15 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 from mitobench.datasets.archives import Published, why_not
 from mitobench.datasets.card import DatasetCard
+from mitobench.datasets.convert import Source, write_store
+from mitobench.datasets.filestate import state_key
+from mitobench.datasets.journal import unfinished_bytes
 from mitobench.datasets.licence import require_agreement
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import find_dataset
 from mitobench.datasets.remote import RemoteFile
+from mitobench.datasets.reopening import Reopening
 from mitobench.datasets.roots import check_disk, data_root, sources
-from mitobench.datasets.store import StoreIndex, read_index, write_store
+from mitobench.datasets.store import StoreIndex, read_index
 from mitobench.datasets.tar import drop_unpacked
 from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError
 from mitobench.segmenter import Progress, no_progress
+from mitobench.workers import Workers, open_workers
 
 if TYPE_CHECKING:
     from mitobench.datasets.download import Patience
@@ -76,19 +82,26 @@ def fetch(
     root: Path | str | None = None,
     archives: Path | str | None = None,
     agree: bool = False,
+    workers: int = 0,
+    scheduler: str | None = None,
     patience: "Patience | None" = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Bring a dataset into canonical form on this machine; does nothing when it is there already.
 
     Sources in order: `archives`, the folders in MITOBENCH_SOURCES, an earlier download, the card's URLs.
-    Two calls at once do not meet: the second waits and finds the work done.
+    Two calls at once do not meet: the second waits and finds the work done. A call that is killed, while it
+    downloads or while it converts, goes on where it was when it is made again.
 
     Args:
         name: Dataset key.
         root: Data root; None = MITOBENCH_DATA, else the user's cache folder.
         archives: Archive, unpacked archive or folder of archives on disk; the network is then not used.
         agree: Agree to a non-commercial licence; asked once per data root, and only before a download.
+        workers: Who converts: 0 = threads, one for each processor; 1 = one piece after the other; more = that
+            many processes.
+        scheduler: Address of a Dask scheduler whose workers convert instead; they have to see the data root and
+            the archives under the same paths.
         patience: Limits of the download.
         progress: Told about bytes and slices.
 
@@ -100,10 +113,19 @@ def fetch(
         LicenceError: Nobody agreed to the licence yet.
         FetchError: No source worked, or the disk is full.
         IntegrityError: A file is not the one on the card; it is named, with both hashes.
+        BadInputError: Workers that make no sense.
+        WorkerError: A worker vanished, or the cluster cannot do the work.
     """
     given = None if archives is None else Path(archives).expanduser()
     folder, _ = ensure_store(
-        find_dataset(name), root=root, given=given, agree=agree, patience=patience, progress=progress
+        find_dataset(name),
+        root=root,
+        given=given,
+        agree=agree,
+        workers=workers,
+        scheduler=scheduler,
+        patience=patience,
+        progress=progress,
     )
     return folder
 
@@ -115,6 +137,8 @@ def ensure_store(
     given: Path | None = None,
     agree: bool = False,
     allow_download: bool = True,
+    workers: int = 0,
+    scheduler: str | None = None,
     patience: "Patience | None" = None,
     progress: Progress = no_progress,
 ) -> tuple[Path, StoreIndex]:
@@ -132,8 +156,9 @@ def ensure_store(
         index = read_index(folder, dataset)  # another process may have done it while this one waited
         if index is None:
             places = _bring_files(dataset.card, top, given, agree, allow_download, patience, progress)
-            check_disk(top, dataset.card.store_bytes)
-            index = _convert(dataset, places, folder, top, progress)
+            check_disk(top, dataset.card.store_bytes - unfinished_bytes(folder))
+            with open_workers(workers, scheduler) as crew:
+                index = _convert(dataset, places, folder, top, crew, progress)
     return folder, index
 
 
@@ -190,15 +215,26 @@ def _download_all(
 
 
 def _convert(
-    dataset: Dataset, places: dict[RemoteFile, Path], folder: Path, root: Path, progress: Progress
+    dataset: Dataset,
+    places: dict[RemoteFile, Path],
+    folder: Path,
+    root: Path,
+    crew: Workers,
+    progress: Progress,
 ) -> StoreIndex:
     try:
         scratch = root / "downloads" / dataset.card.key
         with Published(places, scratch=scratch, progress=progress) as files:
-            index = write_store(dataset, files, folder, progress=progress)
+            source = Source(
+                dataset=dataset,
+                files=files,
+                elsewhere=Reopening(run=uuid.uuid4().hex, places=places, scratch=scratch, known=files.known),
+                identity={file.name: state_key(path) for file, path in places.items()} | dict(files.seen),
+            )
+            index = write_store(source, folder, crew, progress)
             drop_unpacked(scratch)
-            for name in files.recorded:
-                progress(1, 1, f"recorded sha256 {files.seen[name]} of {name}, whose hash was not known")
+            for name in files.unpinned(index.members):
+                progress(1, 1, f"recorded sha256 {index.members[name]} of {name}, whose hash was not known")
             return index
     except IntegrityError as error:
         ours = [path for path in places.values() if (root / "downloads") in path.parents]

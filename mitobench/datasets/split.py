@@ -10,7 +10,7 @@ from mitobench.datasets.fetch import ensure_store
 from mitobench.datasets.manifest import Box, SplitManifest, load_manifest
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import find_dataset
-from mitobench.datasets.store import StoreIndex, open_stored
+from mitobench.datasets.store import OpenFiles, StoreIndex
 from mitobench.errors import DatasetNotFoundError
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
@@ -128,8 +128,9 @@ def load_split(
             f"release reads {dataset.card.label_version}. Install the release that introduced that split."
         )
     folder, index = ensure_store(dataset, root=root, allow_download=download, progress=progress)
+    files = OpenFiles(folder)
     volumes = [
-        _open_box(whole, dataset, folder, index, target) for box in boxes for whole in _members(box, index)
+        _open_box(whole, dataset, files, index, target) for box in boxes for whole in _members(box, index)
     ]
     return Split(split=split, card=dataset.card, manifest=manifest, volumes=volumes, target=target)
 
@@ -142,17 +143,17 @@ def _members(box: Box, index: StoreIndex) -> list[Box]:
     return [box.model_copy(update={"volume": name}) for name in names]
 
 
-def _open_box(box: Box, dataset: Dataset, folder: Path, index: StoreIndex, target: str) -> Volume:
+def _open_box(box: Box, dataset: Dataset, files: OpenFiles, index: StoreIndex, target: str) -> Volume:
     stored, other = index.volumes[box.volume], dataset.card.target(target)
     labels = stored.labels if other is None else stored.targets.get(target)
     cut = tuple(slice(start, stop or None) for start, stop in zip(box.start, box.stop, strict=True))
     return Volume(
         name=box.volume_name,
-        image=open_stored(folder, stored.image)[cut],
-        labels=None if labels is None else open_stored(folder, labels)[cut],
+        image=files.array(stored.image, stored.shape)[cut],
+        labels=None if labels is None else files.array(labels, stored.shape)[cut],
         label_kind=(other or dataset.card).label_kind,
         voxel_size_nm=stored.voxel_size_nm,
         voxel_size_known=dataset.card.voxel_size_known or stored.voxel_size_nm != NO_VOXEL_SIZE,
         origin=box.start,
-        ignore=None if stored.ignore is None else open_stored(folder, stored.ignore)[cut],
+        ignore=None if stored.ignore is None else files.array(stored.ignore, stored.shape)[cut],
     )

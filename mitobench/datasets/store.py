@@ -1,52 +1,60 @@
-"""The canonical store: one plain .npy per image and label volume, and store.json. No published format here.
+"""The canonical store on disk: plain .npy files and store.json, which says what they are. Nothing is converted here.
 
-A store is complete when store.json is there: it is written last, so a killed conversion leaves no store.json,
-and the next run starts over.
+A store is complete when store.json is there: it is written last. A volume has one file per array; the volumes of a
+family share one file per kind of array, which holds their values one after the other along a single axis.
 """
 
 import json
-import os
-from collections.abc import Iterable, Mapping
-from itertools import chain
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mitobench.arrays import WrittenArray, open_npy, write_npy_atomic
-from mitobench.arrays.npy import TEMPORARY_SUFFIX
+from mitobench.arrays import open_npy
 from mitobench.datasets.card import DatasetCard
 from mitobench.datasets.manifest import VolumeHashes, load_manifest, manifest_versions
-from mitobench.datasets.reading import Dataset, Pieces, RawVolume, SourceFiles
-from mitobench.errors import IntegrityError
-from mitobench.segmenter import Progress, no_progress
+from mitobench.datasets.reading import Dataset
+from mitobench.errors import FormatError
 from mitobench.volume import Index3
 
 INDEX = "store.json"
-Slabs = Iterable[NDArray[Any]]
-"""Pieces along z in order: (y, x) is one slice, (n, y, x) several."""
+SCHEMA: Literal[2] = 2
+"""Version of the format of store.json."""
 
 
-class StoredArray(BaseModel):
+class StoredFile(BaseModel):
     """One .npy file of a store.
 
     Attributes:
-        file: Its name.
-        dtype: NumPy dtype, such as "uint8".
         n_bytes: Its length.
-        sha256: Hash of the file.
+        sha256: Its hash.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n_bytes: int
+    sha256: str
+
+
+class StoredArray(BaseModel):
+    """One array of a volume.
+
+    Attributes:
+        file: Name of the .npy file that holds it, alone or among others.
+        dtype: NumPy dtype, such as "uint8".
         array_sha256: Hash of the decoded array (`sha256_of_array`).
+        first: Values before it in a file that holds several.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
     dtype: str
-    n_bytes: int
-    sha256: str
     array_sha256: str
+    first: int = 0
 
 
 class StoredVolume(BaseModel):
@@ -78,16 +86,18 @@ class StoreIndex(BaseModel):
         label_version: Of the ground truth.
         mitobench: Version that wrote the store.
         members: {published file: SHA-256} of all that was read; of a zip with a hash of its own, that hash.
+        files: {name: file} of the store itself.
         volumes: {name: volume}.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: int
+    schema_version: Literal[2]
     dataset: str
     label_version: str
     mitobench: str
     members: dict[str, str]
+    files: dict[str, StoredFile]
     volumes: dict[str, StoredVolume]
 
 
@@ -109,74 +119,61 @@ def read_index(folder: Path, dataset: Dataset) -> StoreIndex | None:
     """
     card = dataset.card
     try:
-        index = StoreIndex.model_validate_json((folder / INDEX).read_text("utf-8"))
-        sizes = [
-            (array.n_bytes, (folder / array.file).stat().st_size)
-            for volume in index.volumes.values()
-            for array in volume.arrays.values()
-        ]
-    except (OSError, ValidationError, UnicodeDecodeError):
+        index = parse_index((folder / INDEX).read_text("utf-8"))
+        sizes = [(file.n_bytes, (folder / name).stat().st_size) for name, file in index.files.items()]
+    except (OSError, ValueError):
         return None
     same = (index.dataset, index.label_version) == (card.key, card.label_version)
     if not (same and _complete(index.volumes, card) and all(recorded == found for recorded, found in sizes)):
         return None
-    return None if _surprises(index, expected_hashes(dataset)) else index
+    return None if surprises(index, expected_hashes(dataset)) else index
 
 
-def write_store(
-    dataset: Dataset, files: SourceFiles, folder: Path, *, progress: Progress = no_progress
-) -> StoreIndex:
-    """Convert a dataset into a store, slice by slice. The caller holds the dataset's lock.
-
-    Args:
-        dataset: What to convert.
-        files: Its published files.
-        folder: Where the store shall be; made when missing; what an earlier, killed run left is removed.
-        progress: Told (slices done, slices in all of this array, file name).
+def parse_index(text: str) -> StoreIndex:
+    """What a store.json says, of this schema or the one before.
 
     Raises:
-        IntegrityError: A published file has another hash, or an array decodes to another hash than the split
-            manifest asks for; every such array is named.
+        ValueError: It is damaged, or of a later schema.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    clean(folder)
-    card = dataset.card
-    volumes = {
-        raw.name: _write_volume(raw, card, files, folder, progress) for raw in dataset.read(card, files)
-    }
-    if missing := [volume.name for volume in card.volumes if not any(map(volume.fits, volumes))]:
-        raise IntegrityError(f"{card.key}: the reader gave no {', '.join(missing)}; its card lists them.")
-    index = StoreIndex(
-        schema_version=1,
-        dataset=card.key,
-        label_version=card.label_version,
-        mitobench=_version(),
-        members=dict(files.seen),
-        volumes=volumes,
-    )
-    if problems := _surprises(index, expected_hashes(dataset)):
-        clean(folder)
-        raise IntegrityError(
-            f"{card.key} does not decode to what its split manifest asks for:\n  "
-            + "\n  ".join(problems)
-            + "\nThe published files are as expected, so a decoder or the reader differs. Please report it."
-        )
-    temporary = folder / f".{INDEX}.{os.getpid()}{TEMPORARY_SUFFIX}"
-    temporary.write_text(json.dumps(index.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / INDEX)
-    return index
+    try:
+        return StoreIndex.model_validate_json(text)
+    except ValidationError:
+        return StoreIndex.model_validate(_from_schema_1(json.loads(text)))
 
 
-def clean(folder: Path) -> None:
-    """Make a store incomplete and drop what killed runs left; arrays that others have mapped stay alive."""
-    (folder / INDEX).unlink(missing_ok=True)
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+class OpenFiles:
+    """The files of a store, each mapped once, however many volumes are in it.
 
+    Args:
+        folder: Of the store.
+    """
 
-def open_stored(folder: Path, array: StoredArray) -> NDArray[Any]:
-    """One array of a store as a read-only memory map."""
-    return open_npy(folder / array.file)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mapped: dict[str, NDArray[Any]] = {}
+
+    def array(self, array: StoredArray, shape: Index3) -> NDArray[Any]:
+        """One array as a read-only memory map.
+
+        Args:
+            array: Which one.
+            shape: (z, y, x) of its volume.
+
+        Raises:
+            FormatError: The file is no .npy file, or too short.
+        """
+        if array.file not in self._mapped:
+            self._mapped[array.file] = open_npy(self._folder / array.file)
+        mapped = self._mapped[array.file]
+        if mapped.ndim == len(shape):
+            return mapped
+        stop = array.first + math.prod(shape)
+        if stop > mapped.size:
+            raise FormatError(
+                f"{self._folder / array.file} holds {mapped.size} values; {INDEX} asks for those up to {stop}. "
+                "Delete the folder and fetch the dataset again."
+            )
+        return mapped[array.first : stop].reshape(shape)
 
 
 def _complete(volumes: Mapping[str, StoredVolume], card: DatasetCard) -> bool:
@@ -187,55 +184,7 @@ def _complete(volumes: Mapping[str, StoredVolume], card: DatasetCard) -> bool:
     return known and there and found == {target.key for target in card.targets}
 
 
-def _write_volume(
-    raw: RawVolume, card: DatasetCard, files: SourceFiles, folder: Path, progress: Progress
-) -> StoredVolume:
-    known = card.volume(raw.name)
-    image, shape = _measured(_slabs(raw.image, files), raw.shape or known.shape)
-
-    def write(what: str, slabs: Slabs, dtype: str) -> StoredArray:
-        name = f"{raw.name}.{what}.npy"
-        written: WrittenArray = write_npy_atomic(
-            folder / name, slabs, shape=shape, dtype=np.dtype(dtype), progress=progress
-        )
-        return StoredArray(
-            file=name,
-            dtype=dtype,
-            n_bytes=written.n_bytes,
-            sha256=written.sha256,
-            array_sha256=written.array_sha256,
-        )
-
-    dtypes = {target.key: target.label_dtype for target in card.targets}
-    return StoredVolume(
-        shape=shape,
-        voxel_size_nm=raw.voxel_size_nm or known.voxel_size_nm or card.voxel_size_nm,
-        label_kind=card.label_kind,
-        image=write("image", image, "uint8"),
-        labels=None if raw.labels is None else write("labels", _slabs(raw.labels, files), card.label_dtype),
-        ignore=None if raw.ignore is None else write("ignore", _slabs(raw.ignore, files), "bool"),
-        targets={
-            key: write(f"labels-{key}", _slabs(pieces, files), dtypes[key])
-            for key, pieces in raw.targets.items()
-        },
-    )
-
-
-def _slabs(pieces: Pieces, files: SourceFiles) -> Slabs:
-    return (piece.read(files) for piece in pieces)
-
-
-def _measured(slabs: Slabs, shape: Index3) -> tuple[Slabs, Index3]:
-    """The slabs, and the shape with (y, x) taken from the first of them where nobody knows them."""
-    if all(shape):
-        return slabs, shape
-    coming = iter(slabs)
-    first = next(coming)
-    y, x = first.shape[-2:]
-    return chain([first], coming), (shape[0] or (1 if first.ndim == 2 else first.shape[0]), y, x)
-
-
-def _surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str]:
+def surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str]:
     """One line per array whose decoded hash is not the one that the manifests ask for."""
     problems = []
     for name, hashes in expected.items():
@@ -260,10 +209,18 @@ def _surprises(index: StoreIndex, expected: dict[str, VolumeHashes]) -> list[str
     return problems
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("mitobench")
-    except PackageNotFoundError:
-        return "unknown"
+def _from_schema_1(index: Any) -> Any:
+    """store.json of the schema in which every array said length and hash of its own file."""
+    if not isinstance(index, dict) or index.get("schema_version") != 1:
+        raise ValueError(f"{INDEX} is of no schema that this release reads")
+    files: dict[str, Any] = {}
+    for volume in index["volumes"].values():
+        for array in (
+            volume["image"],
+            volume["labels"],
+            volume.get("ignore"),
+            *volume.get("targets", {}).values(),
+        ):
+            if array is not None:
+                files[array["file"]] = {"n_bytes": array.pop("n_bytes"), "sha256": array.pop("sha256")}
+    return {**index, "schema_version": SCHEMA, "files": files}

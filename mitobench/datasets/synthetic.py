@@ -8,6 +8,7 @@ A number on this set says that the machinery works. It says nothing about a mode
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -62,9 +63,14 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa:
         yield RawVolume(name=volume.name, image=whole(partial(grow, 0)), labels=whole(partial(grow, 1)))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=len(_SEEDS))
 def _phantom(seed: int, shape: Index3, voxel_size_nm: VoxelSize) -> tuple[NDArray[Any], NDArray[Any]]:
     return make_phantom(seed=seed, shape=shape, voxel_size_nm=voxel_size_nm)
+
+
+_GROWING = (
+    Lock()
+)  # threads that want image and labels of one block wait for each other instead of growing it twice
 
 
 def _grown(
@@ -74,4 +80,5 @@ def _grown(
     which: int,
     files: SourceFiles,  # noqa: ARG001 - nothing is published
 ) -> NDArray[Any]:
-    return _phantom(seed, shape, voxel_size_nm)[which]
+    with _GROWING:
+        return _phantom(seed, shape, voxel_size_nm)[which]

@@ -1,15 +1,21 @@
 """Re-hash a store on disk against its index and its split manifests. Changes nothing."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mitobench.arrays import hash_file, open_npy, sha256_of_array
+import numpy as np
+
+from mitobench.arrays import ArrayInFile, hash_file_and_arrays, open_npy
 from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import find_dataset
 from mitobench.datasets.roots import data_root
-from mitobench.datasets.store import INDEX, StoredArray, StoreIndex, expected_hashes
+from mitobench.datasets.store import INDEX, StoreIndex, expected_hashes, parse_index
 from mitobench.errors import DatasetNotFoundError, FormatError, IntegrityError
 from mitobench.segmenter import Progress, no_progress
+from mitobench.volume import Index3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,7 @@ def verify(name: str, *, root: Path | str | None = None, progress: Progress = no
     dataset = find_dataset(name)
     folder = data_root(root) / dataset.card.store_name
     try:
-        index = StoreIndex.model_validate_json((folder / INDEX).read_text("utf-8"))
+        index = parse_index((folder / INDEX).read_text("utf-8"))
     except FileNotFoundError:
         raise DatasetNotFoundError(
             f"{name} is not complete in {folder.parent}. Run: mitobench fetch {name}."
@@ -58,19 +64,16 @@ def verify(name: str, *, root: Path | str | None = None, progress: Progress = no
         raise IntegrityError(
             f"{folder / INDEX} is damaged ({error}). Delete it and run: mitobench fetch {name}."
         ) from error
-    arrays = _arrays(index)
-    total = sum(array.n_bytes for _, array in arrays)
-    wanted = _wanted(dataset)
+    contents, wanted = _contents(index), _wanted(dataset)
+    total = sum(file.n_bytes for file in index.files.values())
     problems, done = [], 0
-    for place, array in arrays:
+    for file, stored in index.files.items():
 
-        def report(read: int, _: int, file: str, before: int = done) -> None:
-            progress(before + read, total, file)
+        def report(read: int, _: int, name: str, before: int = done) -> None:
+            progress(before + read, total, name)
 
-        asked = wanted.get(place, array.array_sha256)
-        problem = _problem(folder / array.file, array, array_sha256=asked, progress=report)
-        problems += [problem] if problem else []
-        done += array.n_bytes
+        problems += _problems(folder / file, stored.sha256, contents[file], wanted, report)
+        done += stored.n_bytes
     if problems:
         raise IntegrityError(
             f"{name} on disk is not what it should be:\n  "
@@ -81,19 +84,40 @@ def verify(name: str, *, root: Path | str | None = None, progress: Progress = no
         dataset=name,
         label_version=index.label_version,
         folder=folder,
-        files=tuple(array.file for _, array in arrays),
+        files=tuple(index.files),
         n_bytes=total,
-        not_pinned=tuple(array.file for place, array in arrays if place not in wanted),
+        not_pinned=tuple(
+            file for file in index.files if any(array.place not in wanted for array in contents[file])
+        ),
     )
 
 
-def _arrays(index: StoreIndex) -> list[tuple[tuple[str, str], StoredArray]]:
-    """((volume, "image", "labels" or "ignore"), array) for every file of the store."""
-    return [
-        ((name, what), array)
-        for name, volume in index.volumes.items()
-        for what, array in volume.arrays.items()
-    ]
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """One array as store.json describes it."""
+
+    place: tuple[str, str]
+    shape: Index3
+    dtype: np.dtype[Any]
+    first: int
+    sha256: str
+
+
+def _contents(index: StoreIndex) -> dict[str, list[_Expected]]:
+    """{file: what is in it, in order}."""
+    contents: dict[str, list[_Expected]] = {file: [] for file in index.files}
+    for name, volume in index.volumes.items():
+        for what, array in volume.arrays.items():
+            contents[array.file].append(
+                _Expected(
+                    place=(name, what),
+                    shape=volume.shape,
+                    dtype=np.dtype(array.dtype).newbyteorder("<"),
+                    first=array.first,
+                    sha256=array.array_sha256,
+                )
+            )
+    return {file: sorted(arrays, key=lambda array: array.first) for file, arrays in contents.items()}
 
 
 def _wanted(dataset: Dataset) -> dict[tuple[str, str], str]:
@@ -105,16 +129,43 @@ def _wanted(dataset: Dataset) -> dict[tuple[str, str], str]:
     }
 
 
-def _problem(path: Path, array: StoredArray, *, array_sha256: str, progress: Progress) -> str | None:
-    """What is wrong with one file, or None."""
+def _problems(
+    path: Path,
+    sha256: str,
+    arrays: Sequence[_Expected],
+    wanted: Mapping[tuple[str, str], str],
+    progress: Progress,
+) -> list[str]:
+    """What is wrong with one file."""
     if not path.is_file():
-        return f"{path.name} is missing"
-    if (found := hash_file(path, progress)) != array.sha256:
-        return f"{path.name} has sha256 {found}, {INDEX} says {array.sha256}"
+        return [f"{path.name} is missing"]
+    places, misfit = _places(path, arrays)
+    found, decoded = hash_file_and_arrays(path, places, progress)
+    if found != sha256:
+        return [f"{path.name} has sha256 {found}, {INDEX} says {sha256}"]
+    if misfit:
+        return [f"{path.name}: {misfit}"]
+    alone = len(arrays) == 1
+    return [
+        f"{path.name}{'' if alone else f': {array.place[0]}'} decodes to {got}, "
+        f"{'the split manifest' if array.place in wanted else INDEX} says {wanted.get(array.place, array.sha256)}"
+        for array, got in zip(arrays, decoded, strict=True)
+        if got != wanted.get(array.place, array.sha256)
+    ]
+
+
+def _places(path: Path, arrays: Sequence[_Expected]) -> tuple[list[ArrayInFile], str]:
+    """Where the arrays lie, or none and why the file cannot hold them."""
     try:
-        decoded = sha256_of_array(open_npy(path))
+        mapped = open_npy(path)
     except FormatError as error:
-        return f"{path.name}: {error}"
-    if decoded != array_sha256:
-        return f"{path.name} decodes to {decoded}, the split manifest says {array_sha256}"
-    return None
+        return [], str(error)
+    length = max(array.first + math.prod(array.shape) for array in arrays)
+    fits = mapped.shape == arrays[0].shape if mapped.ndim > 1 else mapped.size == length
+    if not (fits and mapped.flags.c_contiguous and all(mapped.dtype == array.dtype for array in arrays)):
+        return [], f"it holds {mapped.dtype} {mapped.shape}, which is not what {INDEX} describes"
+    start = path.stat().st_size - mapped.nbytes
+    return [
+        ArrayInFile(start=start + array.first * array.dtype.itemsize, shape=array.shape, dtype=array.dtype)
+        for array in arrays
+    ], ""
