@@ -105,13 +105,16 @@ def score(
     model: str | None = None,
     seed: int | None = None,
     missing: Literal["error", "empty"] = "error",
+    surfaces: bool = True,
+    workers: int = 0,
+    scheduler: str | None = None,
     progress: Progress = no_progress,
 ) -> "Record":
     """Score a prediction on disk against the truth of a split.
 
     Args:
         path: A prediction folder of `mitobench predict`, or a folder with one array file per volume
-            (`<volume>.npy`, `.tif`, `.zarr`, or a folder of PNG slices), or that one file.
+            (`<volume>.npy`, `.tif`, `.zarr`, `.h5`, `.nii.gz`, or a folder of PNG slices), or that one file.
         dataset: Dataset key.
         split: Which split.
         track: What the model knew at test time.
@@ -119,6 +122,9 @@ def score(
         model: Name for the record; taken from the prediction when None.
         seed: Of the model; taken from the prediction when None, else 0.
         missing: "empty" scores a volume that is not there as empty instead of refusing.
+        surfaces: Measure surfaces and outlines; False leaves their scores out, for very large volumes.
+        workers: 0: threads of this process. More than 1: that many processes.
+        scheduler: Address of a Dask scheduler whose workers, who see the same files, do the work instead.
         progress: Told about finished slabs.
 
     Returns:
@@ -129,24 +135,29 @@ def score(
         ShapeError: A volume has another shape than the truth.
         DtypeError: A prediction is not of an integer dtype.
         BadInputError: NaN, negative ids, or a prediction of another split.
+        WorkerError: A worker vanished, or the scheduler does not answer.
     """
     from mitobench.benchmark import score as scoring
     from mitobench.datasets import load_split
+    from mitobench.workers import open_workers
 
     volumes = load_split(dataset, split, version=version)
-    return scoring.score_prediction(
-        Path(path),
-        volumes=volumes,
-        dataset=dataset,
-        version=str(volumes.version),
-        split=split,
-        track=track,
-        manifest_sha256=volumes.manifest_sha256,
-        model=model,
-        seed=seed,
-        missing=missing,
-        progress=progress,
-    )
+    with open_workers(workers, scheduler) as crew:
+        return scoring.score_prediction(
+            Path(path),
+            volumes=volumes,
+            dataset=dataset,
+            version=str(volumes.version),
+            split=split,
+            track=track,
+            manifest_sha256=volumes.manifest_sha256,
+            model=model,
+            seed=seed,
+            missing=missing,
+            surfaces=surfaces,
+            crew=crew,
+            progress=progress,
+        )
 
 
 def evaluate(

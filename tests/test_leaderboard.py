@@ -284,6 +284,39 @@ def test_tiles_that_are_not_those_of_the_table(board: Path) -> None:
     assert "false voxels" in str(problems[0])
 
 
+@pytest.mark.parametrize(
+    ("edit", "field"),
+    [
+        (("a,1,1,", "a,1,2,"), "outlines.a: matched pairs"),
+        (("a,2,2,1.0,", "a,2,2,0.5,"), "scores.matched_nsd_25nm"),
+        (("a,2,2,1.0,", "a,2,2,nan,"), "table"),
+    ],
+)
+def test_outlines_that_are_not_those_of_the_scores(board: Path, edit: tuple[str, str], field: str) -> None:
+    """Scores of matched objects follow from their outlines, and those belong to the pairs of the overlap table."""
+    path = board / "good" / "tables" / "fake@1.auto.0.outlines.csv"
+    assert edit[0] in path.read_text()
+    text = path.read_text().replace(*edit)
+    path.write_text(text)
+    file = table_file("tables/fake@1.auto.0.outlines.csv", text)
+    _edit(board / "good" / RECORD, lambda plain: plain["outlines"].update(sha256=file.sha256))
+    assert field in [problem.field for problem in leaderboard.check(board)]
+
+
+def test_records_of_the_first_schema_still_stand(board: Path) -> None:
+    """They have no outlines; their surface scores of matched objects cannot be recomputed and stay."""
+
+    def old(plain: dict[str, Any]) -> None:
+        plain.update(schema=1)
+        del plain["outlines"]
+
+    _edit(board / "good" / RECORD, old)
+    (board / "good" / "tables" / "fake@1.auto.0.outlines.csv").unlink()
+    leaderboard.build(board)
+    assert leaderboard.check(board) == []
+    assert _rows(board)["good"]["rank"] == 1
+
+
 @pytest.mark.parametrize("part", ["objects", "tiles"])
 def test_records_without_places_still_stand(board: Path, part: str) -> None:
     """Older records keep no places: they are ranked as ever, with rougher intervals or none."""

@@ -1,14 +1,20 @@
 """Surface scores of matched objects, one box at a time."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
 import zarr
+from scipy import ndimage
 
+from mitobench.components import components
 from mitobench.metrics import overlap_table, score_labels, surface_scores, surface_table
 from mitobench.metrics.instance import pairs_of
 from mitobench.metrics.matched import matched_scores, matched_surfaces, object_boxes
+from mitobench.metrics.outlines import matched_outlines
+from mitobench.metrics.reading import KeptChunks
+from mitobench.metrics.spread import PairSums, count_pair, sum_block
 
 SIZE = (30, 8, 8)
 
@@ -100,6 +106,67 @@ def test_boxes_are_those_of_scipy(shape):
     for k, object_id in enumerate(known):
         box = expected[int(object_id) - 1]
         assert boxes[k].tolist() == [[side.start for side in box], [side.stop for side in box]]
+
+
+def noisy(seed, shape=(9, 22, 24)):
+    draw = np.random.default_rng(seed)
+    labels = ndimage.label(ndimage.gaussian_filter(draw.random(shape), 1.2) > 0.54)[0].astype(np.uint32)
+    return labels, np.where((labels > 0) & (draw.random(shape) < 0.9), labels + np.uint32(50), 0)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "ignored"),
+    [(("instance", "instance"), False), (("semantic", "instance"), False), (("semantic", "semantic"), True)],
+)
+def test_outlines_of_arrays_on_disk_are_those_in_memory(tmp_path, crew, kinds, ignored):
+    """Ids or masks, whose objects are components, with any workers."""
+    labels = noisy(0)
+    ignore = np.random.default_rng(1).random(labels[0].shape) < 0.1 if ignored else None
+    sides, objects = [], []
+    for k, (array, kind) in enumerate(zip(labels, kinds, strict=True)):
+        stored = zarr.create_array(
+            store=tmp_path / str(k),
+            data=(array > 0).astype(np.uint8) if kind == "semantic" else array,
+            chunks=(3, 9, 11),
+        )
+        sides.append(stored)
+        objects.append(components(array > 0, connectivity=18) if kind == "semantic" else array)
+    common = {"labels_true": sides[0], "labels_pred": sides[1], "ignore": ignore, "connectivity": 18}
+    common |= {"kind_true": kinds[0], "kind_pred": kinds[1]}
+    sums = count_pair(
+        functools.partial(sum_block, shape=labels[0].shape), PairSums.empty(), crew=crew, **common
+    )
+    rows = matched_outlines(sums, voxel_size_nm=SIZE, crew=crew, **common)
+    expected = rows_of(*objects, ignore=ignore)
+    assert len(expected) > 5
+    assert rows == expected
+
+
+def test_kept_chunks_give_any_box_and_forget():
+    """Boxes across chunks, the last chunk cut short; at most as many chunks stay as there is room for."""
+    labels = np.arange(7 * 9 * 11).reshape(7, 9, 11)
+    read = []
+
+    class Chunked:
+        shape, dtype, chunks = labels.shape, labels.dtype, (2, 4, 5)
+
+        def __getitem__(self, box):
+            read.append(tuple(side.start for side in box))
+            return labels[box]
+
+    kept = KeptChunks(Chunked(), most_bytes=3 * 2 * 4 * 5 * 8)
+    draw = np.random.default_rng(0)
+    for _ in range(50):
+        low = draw.integers(0, labels.shape)
+        box = tuple(
+            slice(int(a), int(draw.integers(a + 1, size + 1)))
+            for a, size in zip(low, labels.shape, strict=True)
+        )
+        assert np.array_equal(kept[box], labels[box])
+    before = len(read)
+    for _ in range(5):
+        _ = kept[0:2, 0:4, 0:5], kept[0:2, 4:5, 0:5]
+    assert len(read) - before <= 2
 
 
 def test_nothing_matched_is_undefined():

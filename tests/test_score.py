@@ -7,7 +7,7 @@ import pytest
 from benchmark_fakes import ASKED, MANIFEST_SHA256, SHAPE, blobs, score, volume, write_prediction
 
 from mitobench.benchmark.rescore import differences, from_tables, rescored
-from mitobench.benchmark.tables import read_objects, read_overlaps
+from mitobench.benchmark.tables import read_objects, read_outlines, read_overlaps
 from mitobench.errors import (
     BadInputError,
     MitobenchError,
@@ -16,6 +16,7 @@ from mitobench.errors import (
     UnknownNameError,
 )
 from mitobench.metrics import score_labels
+from mitobench.workers import Workers
 
 
 @pytest.mark.parametrize("kind", ["semantic", "instance"])
@@ -108,11 +109,10 @@ def test_ignored_voxels_do_not_count(tmp_path: Path) -> None:
 
 
 def test_same_numbers_as_the_arrays(tmp_path: Path) -> None:
-    """The record holds what `score_labels` says of the arrays, but for the outlines of matched objects."""
+    """The record holds what `score_labels` says of the arrays: every score, those of outlines included."""
     record = score(write_prediction(tmp_path / "p", {"a": blobs(1)}), [volume()])
     direct = score_labels(labels_true=blobs(), labels_pred=blobs(1), voxel_size_nm=(30.0, 8.0, 8.0))
-    only_for_arrays = {"matched_surface_distance", "matched_hd95", "matched_nsd_25nm"}
-    assert set(record.scores) == set(direct) - only_for_arrays
+    assert set(record.scores) == set(direct)
     for key, value in record.scores.items():
         assert value == direct[key] or (value is None and not np.isfinite(direct[key])), key
 
@@ -245,6 +245,41 @@ def test_scores_follow_from_the_table_alone(tmp_path: Path) -> None:
     fresh = from_tables(tables).scores
     assert {key: bare.scores[key] for key in fresh} == fresh
     assert rescored(bare, tables) == bare
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_any_workers_write_the_same_record(tmp_path: Path, crew: Workers, kind: str) -> None:
+    """Threads, one process, two, or a cluster: tables equal to the byte, and the record but for its seconds."""
+    predictions = {"a": blobs(1), "b": blobs(0) * (blobs(2) == 0)}
+    path = write_prediction(tmp_path / "p", predictions, kind=kind)
+    volumes = [volume("a", kind=kind, ignore=blobs() == 2), volume("b", kind=kind)]
+    records = [score(path, volumes), score(path, volumes, crew=crew)]
+    plain = [record.changed(provenance=records[0].provenance).to_json() for record in records]
+    assert plain[0] == plain[1]
+    assert records[0].files == records[1].files
+    assert len(records[0].files) == 4
+
+
+def test_outlines_follow_from_their_table(tmp_path: Path) -> None:
+    """The scores of matched objects are recomputed from the rows beside the record, volume by volume."""
+    record = score(
+        write_prediction(tmp_path / "p", {"a": blobs(1), "b": blobs() * 0}), [volume("a"), volume("b")]
+    )
+    record.write(tmp_path)
+    tables, outlines = read_overlaps(record, tmp_path), read_outlines(record, tmp_path)
+    assert outlines is not None
+    assert [row.true_id for row in outlines["a"]] == [1, 2]
+    assert outlines["b"] == []
+    fresh = from_tables(tables, outlines)
+    assert fresh.scores.items() <= record.scores.items()
+    assert fresh.per_volume["b"]["matched_hd95"] is None
+    assert fresh.scores["matched_hd95"] == record.per_volume["a"]["matched_hd95"]
+    edited = record.changed(scores={**record.scores, "matched_hd95": 1.0})
+    assert [one.field for one in differences(edited, tables, outlines)] == ["scores.matched_hd95"]
+    assert differences(edited, tables) == []
+    bare = record.changed(scores={key: v for key, v in record.scores.items() if "matched_" not in key})
+    assert rescored(bare, tables, outlines=outlines) == record
+    assert [one.field for one in differences(record, tables, {"a": outlines["a"]})] == ["outlines.volumes"]
 
 
 def test_every_edited_number_is_found(tmp_path: Path) -> None:

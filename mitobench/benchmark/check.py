@@ -15,7 +15,7 @@ from mitobench.benchmark.record import Record
 from mitobench.benchmark.reported import REPORTED, read_reported
 from mitobench.benchmark.rescore import differences
 from mitobench.benchmark.schema import Interval
-from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_overlaps
+from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_outlines, read_overlaps
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.errors import MitobenchError
@@ -90,8 +90,8 @@ def _check_files(entry: Path) -> Iterator[Problem]:
             yield Problem(file=file, field="", message=f"is larger than {limit} bytes; is it the right file?")
     stems = {path.stem for path in record_files(entry)}
     for path in sorted(entry.glob("*/*")):
-        # tables/<stem>[.objects|.tiles].csv, curves/<stem>.json, gallery/<stem>/
-        stem = path.name if path.is_dir() else re.sub(r"(\.objects|\.tiles)?\.\w+$", "", path.name)
+        # tables/<stem>[.objects|.tiles|.outlines].csv, curves/<stem>.json, gallery/<stem>/
+        stem = path.name if path.is_dir() else re.sub(r"(\.objects|\.tiles|\.outlines)?\.\w+$", "", path.name)
         if path.parent.name in FOLDERS and stem not in stems:
             file = path.relative_to(entry.parent).as_posix()
             yield Problem(file=file, field="", message="belongs to no record; remove it")
@@ -147,10 +147,11 @@ def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
         tables = read_overlaps(record, entry)
         objects = read_objects(record, entry)
         false = read_false(record, entry)
+        outlines = read_outlines(record, entry)
     except MitobenchError as error:
         yield Problem(file=file, field="table", message=str(error))
         return
-    for wrong in differences(record, tables):
+    for wrong in differences(record, tables, outlines):
         message = f"is {wrong.found!r}, but the table gives {wrong.expected!r}; score the prediction again"
         yield Problem(file=file, field=wrong.field, message=message)
     if record.objects is None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
 from mitobench.benchmark.record import Record
-from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_overlaps
+from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_outlines, read_overlaps
 from mitobench.benchmark.tiles import TileCounts, tile_counts
 from mitobench.errors import RecordError, UnknownNameError
 from mitobench.metrics import OverlapTable
+from mitobench.metrics.matched import MatchedSurface
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +39,11 @@ class Entry:
     def objects(self) -> dict[str, list[ObjectRow]]:
         """Record stem to the objects of both sides; read and hash-checked on first use."""
         return {record.name.stem: read_objects(record, self.folder) for record in self.records}
+
+    @cached_property
+    def outlines(self) -> dict[str, dict[str, list[MatchedSurface]] | None]:
+        """Record stem, then volume, to outlines of matched pairs; None for a record without."""
+        return {record.name.stem: read_outlines(record, self.folder) for record in self.records}
 
     def tiles(self, stem: str) -> TileCounts | None:
         """Counts by tile of one record; None when it keeps no objects."""

@@ -76,7 +76,7 @@ def refresh(folder: Path) -> list[Path]:
     for entry in load_entries(folder):
         for record in entry.records:
             stem = record.name.stem
-            fresh = rescored(record, entry.tables[stem], entry.tiles(stem))
+            fresh = rescored(record, entry.tables[stem], entry.tiles(stem), entry.outlines[stem])
             if fresh != record:
                 changed.append(fresh.changed(scorer=f"mitobench {__version__}").write(entry.folder))
     return changed
@@ -180,14 +180,14 @@ def _unknown_data(folder: Path, same_tissue: SameTissue) -> list[Problem]:
 
 def _checked(entry: Entry, record: Record) -> Record:
     """The record with newer metrics filled in; its own numbers have to follow from its table."""
-    tables = entry.tables[record.name.stem]
-    wrong = differences(record, tables)
+    tables, outlines = entry.tables[record.name.stem], entry.outlines[record.name.stem]
+    wrong = differences(record, tables, outlines)
     if wrong:
         listed = "; ".join(map(str, wrong[:5]))
         raise RecordError(
             f"{entry.key}/{record.name.file}: {listed}. Score the prediction again; records are never edited."
         )
-    return rescored(record, tables)
+    return rescored(record, tables, outlines=outlines)
 
 
 def _columns() -> list[str]:

@@ -31,8 +31,8 @@ from mitobench.benchmark.schema import (
 )
 from mitobench.errors import BadInputError, RecordError
 
-SCHEMA: Literal[1] = 1
-"""Version of the record format; a scorer that changes numbers bumps it."""
+SCHEMA: Literal[2] = 2
+"""Version of the record format; a scorer that changes numbers bumps it. Version 1 had no outlines; it is still read."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -60,6 +60,7 @@ class Record:
         status: Rung of the trust ladder.
         objects: Size and place of every object, for intervals.
         tiles: False positive voxels by tile, for intervals.
+        outlines: Surface scores of each matched pair of objects, from which those of matched objects follow.
         intervals: Metric key to interval.
         schema: Version of this format.
         files: Text of the tables by relative path, in memory only: `write` puts them beside the record.
@@ -85,8 +86,9 @@ class Record:
     status: Status = "self-scored"
     objects: TableFile | None = None
     tiles: TableFile | None = None
+    outlines: TableFile | None = None
     intervals: dict[str, Interval] = Field(default_factory=dict)
-    schema: Literal[1] = SCHEMA
+    schema: Literal[1, 2] = SCHEMA
     files: Annotated[dict[str, str], Field(exclude=True)] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -96,7 +98,12 @@ class Record:
         volumes = [region.volume for region in self.regions]
         handed_in = set(volumes) - set(self.prediction.missing)
         stem = self.name.stem
-        files = {"": self.table, ".objects": self.objects, ".tiles": self.tiles}
+        files = {
+            "": self.table,
+            ".objects": self.objects,
+            ".tiles": self.tiles,
+            ".outlines": self.outlines,
+        }
         wrong = [
             what
             for what, is_wrong in (
@@ -106,6 +113,7 @@ class Record:
                     "label_roots and regions name different volumes",
                     set(self.prediction.label_roots) != handed_in,
                 ),
+                ("outlines stand in a record of schema 1", self.schema == 1 and self.outlines is not None),
                 ("intervals hold a metric that scores lack", not set(self.intervals) <= set(self.scores)),
                 *(
                     (f"{file.path} is no table.path of this record", file.path != f"tables/{stem}{part}.csv")

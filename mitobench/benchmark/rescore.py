@@ -11,6 +11,7 @@ from mitobench.benchmark.schema import Counts, ObjectCounts, Score, VoxelCounts
 from mitobench.benchmark.tiles import TileCounts
 from mitobench.metrics import OverlapTable, score_tables
 from mitobench.metrics.instance import pairs_of, total_objects
+from mitobench.metrics.matched import MatchedSurface, matched_ids, matched_scores
 from mitobench.metrics.semantic import total_counts
 
 OBJECT_COUNTS = ((50, False), (50, True), (75, False))
@@ -50,17 +51,28 @@ class Difference:
         return f"{self.field} is {self.found!r}, but the table gives {self.expected!r}"
 
 
-def from_tables(tables: Mapping[str, OverlapTable]) -> Rescored:
-    """Counts and scores of overlap tables.
+Outlines = Mapping[str, Sequence[MatchedSurface]]
+"""Volume name to the outlines of its matched pairs."""
+
+
+def from_tables(tables: Mapping[str, OverlapTable], outlines: Outlines | None = None) -> Rescored:
+    """Counts and scores of overlap tables, and of outlines where they were measured.
 
     Args:
         tables: Volume name to table.
+        outlines: Volume name to the outlines of its matched pairs, for every volume.
     """
     every = list(tables.values())
+    scores = {volume: score_tables([table]) for volume, table in tables.items()}
+    pooled = score_tables(every)
+    if outlines is not None:
+        for volume, rows in outlines.items():
+            scores[volume] |= matched_scores(rows)
+        pooled |= matched_scores([row for rows in outlines.values() for row in rows])
     return Rescored(
         counts=_counts(every),
-        scores=as_scores(score_tables(every)),
-        per_volume={volume: as_scores(score_tables([table])) for volume, table in tables.items()},
+        scores=as_scores(pooled),
+        per_volume={volume: as_scores(found) for volume, found in scores.items()},
     )
 
 
@@ -69,15 +81,21 @@ def as_scores(values: Mapping[str, float]) -> dict[str, Score]:
     return {key: float(value) if math.isfinite(value) else None for key, value in values.items()}
 
 
-def rescored(record: Record, tables: Mapping[str, OverlapTable], tiles: TileCounts | None = None) -> Record:
+def rescored(
+    record: Record,
+    tables: Mapping[str, OverlapTable],
+    tiles: TileCounts | None = None,
+    outlines: Outlines | None = None,
+) -> Record:
     """The record as this version would write it; scores that need the volume stay as they are.
 
     Args:
         record: The record.
         tables: Volume name to table.
         tiles: Its counts by tile; intervals are computed again when they are given.
+        outlines: Outlines of its matched pairs, when it keeps them.
     """
-    fresh = from_tables(tables)
+    fresh = from_tables(tables, outlines)
     ends = record.intervals if tiles is None else intervals([tiles])
     return record.changed(
         intervals=ends,
@@ -90,7 +108,9 @@ def rescored(record: Record, tables: Mapping[str, OverlapTable], tiles: TileCoun
     )
 
 
-def differences(record: Record, tables: Mapping[str, OverlapTable]) -> list[Difference]:
+def differences(
+    record: Record, tables: Mapping[str, OverlapTable], outlines: Outlines | None = None
+) -> list[Difference]:
     """Every number of the record that does not follow from its tables, exactly.
 
     Metrics that are newer than the record are no difference; neither are those that no table can give.
@@ -98,11 +118,15 @@ def differences(record: Record, tables: Mapping[str, OverlapTable]) -> list[Diff
     Args:
         record: The record.
         tables: Volume name to table, as `tables.read_overlaps` gives them.
+        outlines: As `tables.read_outlines` gives them.
     """
-    fresh = from_tables(tables)
     names = [region.volume for region in record.regions]
-    if sorted(tables) != sorted(names):
-        return [Difference(field="table.volumes", found=sorted(names), expected=sorted(tables))]
+    for field, given in (("table", tables), ("outlines", names if outlines is None else outlines)):
+        if sorted(given) != sorted(names):
+            return [Difference(field=f"{field}.volumes", found=sorted(names), expected=sorted(given))]
+    if wrong := _other_pairs(tables, outlines or {}):
+        return wrong
+    fresh = from_tables(tables, outlines)
     found = [
         *_compare("counts", _plain(record.counts), _plain(fresh.counts)),
         *_compare("scores", record.scores, fresh.scores),
@@ -117,6 +141,17 @@ def differences(record: Record, tables: Mapping[str, OverlapTable]) -> list[Diff
             said = (z * y * x - region.ignored_voxels, region.ignored_voxels)
             found.append(Difference(field=field, found=said, expected=inside))
     return found
+
+
+def _other_pairs(tables: Mapping[str, OverlapTable], outlines: Outlines) -> list[Difference]:
+    """Outlines have to be those of the pairs that the table matches."""
+    wrong = []
+    for volume, rows in outlines.items():
+        said = [(row.true_id, row.pred_id) for row in rows]
+        pairs = list(zip(*(ids.tolist() for ids in matched_ids(pairs_of(tables[volume]))), strict=True))
+        if said != pairs:
+            wrong.append(Difference(field=f"outlines.{volume}: matched pairs", found=said, expected=pairs))
+    return wrong
 
 
 def _compare(where: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Difference]:

@@ -3,31 +3,37 @@
 import platform
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mitobench import __version__
 from mitobench.benchmark.container import OpenPrediction, open_prediction
 from mitobench.benchmark.intervals import intervals
+from mitobench.benchmark.measure import Measured, measure_volume
 from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record, explain
 from mitobench.benchmark.rescore import as_scores, from_tables
 from mitobench.benchmark.roots import label_root
-from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Region, Score, Truth, Who
-from mitobench.benchmark.stream import Counted, count_false, count_volume
-from mitobench.benchmark.tables import false_to_csv, objects_to_csv, overlaps_to_csv, table_file
-from mitobench.benchmark.tiles import tile_counts, tile_grid
+from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Score, Truth, Who
+from mitobench.benchmark.tables import (
+    false_to_csv,
+    objects_to_csv,
+    outlines_to_csv,
+    overlaps_to_csv,
+    table_file,
+)
+from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
-from mitobench.metrics import OverlapTable, SurfaceTable, surface_scores, surface_table
+from mitobench.metrics import SurfaceTable, surface_scores
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
+from mitobench.workers import Workers, open_workers
 
 PACKAGES = ("numpy", "zarr", "connected-components-3d", "fastremap", "pydantic")
 """Packages whose versions a record keeps: they touch the numbers."""
@@ -48,6 +54,7 @@ def score_prediction(
     connectivity: Literal[6, 26] = 6,
     surfaces: bool = True,
     who: Who = "submitter",
+    crew: Workers | None = None,
     progress: Progress = no_progress,
 ) -> Record:
     """Score a prediction.
@@ -64,9 +71,9 @@ def score_prediction(
         seed: Of the model; taken from prediction.json when None, else 0.
         missing: "empty" scores a volume that is not there as empty.
         connectivity: Neighbours that join the voxels of a semantic side into objects.
-        surfaces: Measure surfaces too. Needs both sides of a volume in memory, and minutes where a prediction is
-            far off; without it those scores are left out.
+        surfaces: Measure surfaces too. Memory and time grow with them; without it those scores are left out.
         who: Who runs this.
+        crew: Who does the work; threads of this process when None. The record is the same whoever it is.
         progress: Told about finished slabs.
 
     Returns:
@@ -84,13 +91,16 @@ def score_prediction(
     opened = open_prediction(path, volumes=volumes, missing=missing)
     _check_same(opened, Path(path), dataset=dataset, version=version, split=split, track=track)
     manifest = opened.manifest
-    counted = {
-        volume.name: count_volume(
-            volume, opened.arrays[volume.name], kind=opened.kind, connectivity=connectivity, progress=progress
-        )
-        for volume in volumes
-    }
-    regions = tuple(_region(volume, counted[volume.name].table) for volume in volumes)
+    surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
+
+    how: dict[str, Any] = {"kind": opened.kind, "connectivity": connectivity, "surfaces": surfaces}
+    with nullcontext(crew) if crew else open_workers() as workers:
+        measured = {
+            volume.name: measure_volume(
+                volume, opened.arrays[volume.name], **how, crew=workers, progress=progress
+            )
+            for volume in volumes
+        }
     fields = {
         "scorer": f"mitobench {__version__}",
         "model": model or (manifest.model if manifest else "unnamed"),
@@ -100,15 +110,12 @@ def score_prediction(
         "track": track,
         "seed": seed if seed is not None else (manifest.seed if manifest else 0),
         "manifest_sha256": manifest_sha256,
-        "regions": regions,
+        "regions": tuple(found.region for found in measured.values()),
         "truth": Truth(kind=volumes[0].label_kind, connectivity=_joined(volumes[0].label_kind, connectivity)),
         "prediction": _prediction(opened, connectivity),
         "definitions": Definitions(connectivity=connectivity),
     }
-    surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
-    measured = _measure_surfaces(volumes, opened, progress) if surfaces else {}
-    false = _place_errors(volumes, opened, counted, regions, progress)
-    return _record(counted, measured, false, fields, split=split, who=who, started=started)
+    return _record(measured, fields, split=split, who=who, started=started)
 
 
 def _check_truth(volumes: Sequence[Volume], dataset: str, split: str) -> None:
@@ -146,16 +153,6 @@ def _joined(kind: str, connectivity: Literal[6, 26]) -> Literal[6, 26] | None:
     return connectivity if kind == "semantic" else None
 
 
-def _region(volume: Volume, table: OverlapTable) -> Region:
-    return Region(
-        volume=volume.name,
-        origin=volume.origin,
-        shape=volume.shape,
-        voxel_size_nm=volume.voxel_size_nm,
-        ignored_voxels=int(table.ignored.sum()),
-    )
-
-
 def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26]) -> Prediction:
     seconds = opened.manifest.seconds if opened.manifest else {}
     return Prediction(
@@ -171,82 +168,44 @@ def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26]) -> Predict
     )
 
 
-def _place_errors(
-    volumes: Sequence[Volume],
-    opened: OpenPrediction,
-    counted: dict[str, Counted],
-    regions: Sequence[Region],
-    progress: Progress,
-) -> dict[str, NDArray[np.int64]]:
-    """False voxels by tile, volume by volume."""
-    false = {}
-    for volume, region in zip(volumes, regions, strict=True):
-        sizes = [row.voxels for row in counted[volume.name].objects if row.side == "true"]
-        grid = tile_grid(region, sizes)
-        false[volume.name] = count_false(volume, opened.arrays[volume.name], grid=grid, progress=progress)
-    return false
-
-
-def _measure_surfaces(
-    volumes: Sequence[Volume], opened: OpenPrediction, progress: Progress
-) -> dict[str, SurfaceTable]:
-    """Distances between the surfaces of both sides, volume by volume."""
-    measured = {}
-    for done, volume in enumerate(volumes):
-        progress(done, len(volumes), f"measuring surfaces of {volume.name}")
-        measured[volume.name] = surface_table(
-            labels_true=np.asarray(volume.labels),
-            labels_pred=np.asarray(opened.arrays[volume.name][:]),
-            voxel_size_nm=volume.voxel_size_nm,
-            ignore=None if volume.ignore is None else np.asarray(volume.ignore),
-        )
-    progress(len(volumes), len(volumes), "measuring surfaces")
-    return measured
-
-
 def _record(
-    counted: dict[str, Counted],
-    measured: dict[str, SurfaceTable],
-    false: dict[str, NDArray[np.int64]],
-    fields: dict[str, Any],
-    *,
-    split: str,
-    who: Who,
-    started: float,
+    measured: dict[str, Measured], fields: dict[str, Any], *, split: str, who: Who, started: float
 ) -> Record:
-    tables = {volume: found.table for volume, found in counted.items()}
-    rows = [row for found in counted.values() for row in found.objects]
-    fresh = from_tables(tables)
+    tables = {volume: found.counted.table for volume, found in measured.items()}
+    rows = [row for found in measured.values() for row in found.counted.objects]
+    false = {volume: found.false for volume, found in measured.items()}
+    outlines = {volume: found.outlines for volume, found in measured.items() if found.outlines is not None}
+    fresh = from_tables(tables, outlines or None)
+    texts = {
+        "table": ("", overlaps_to_csv(tables)),
+        "objects": (".objects", objects_to_csv(rows)),
+        "tiles": (".tiles", false_to_csv(false)),
+        **({"outlines": (".outlines", outlines_to_csv(outlines))} if outlines else {}),
+    }
     try:
         name = RecordName(**{key: fields[key] for key in ("dataset", "version", "track", "seed")})
-        files = {
-            f"tables/{name.stem}.csv": overlaps_to_csv(tables),
-            f"tables/{name.stem}.objects.csv": objects_to_csv(rows),
-            f"tables/{name.stem}.tiles.csv": false_to_csv(false),
-        }
-        table, objects, tiles = (table_file(path, text) for path, text in files.items())
+        files = {field: (f"tables/{name.stem}{part}.csv", text) for field, (part, text) in texts.items()}
+        kept: dict[str, Any] = {field: table_file(*file) for field, file in files.items()}
         record = Record(
             **fields,
+            **kept,
             counts=fresh.counts,
             scores=fresh.scores | _surface_scores(measured.values()),
             per_volume={
-                volume: scores | _surface_scores(table for name, table in measured.items() if name == volume)
+                volume: scores | _surface_scores([measured[volume]])
                 for volume, scores in fresh.per_volume.items()
             },
-            table=table,
-            objects=objects,
-            tiles=tiles,
             intervals=intervals([tile_counts(fields["regions"], tables, rows, false)]),
             provenance=_provenance(name, split, who, seconds=time.perf_counter() - started),
         )
     except ValidationError as error:
         raise RecordError(explain(error, where="The record of this prediction")) from None
-    record.files.update(files)
+    record.files.update(files.values())
     return record
 
 
-def _surface_scores(measured: Iterable[SurfaceTable]) -> dict[str, Score]:
-    tables = list(measured)
+def _surface_scores(measured: Iterable[Measured]) -> dict[str, Score]:
+    tables = [found.surface for found in measured if found.surface is not None]
     return as_scores(surface_scores(SurfaceTable.sum(tables))) if tables else {}
 
 

@@ -31,16 +31,17 @@ class Counted:
     """What scoring needs to know of one volume.
 
     Attributes:
-        table: Voxels of each pair of labels.
+        sums: Voxels of each pair of labels, and where the objects lie.
         objects: Size and place of every object of both sides.
-        true: Where the true objects lie.
-        pred: Where the predicted objects lie.
     """
 
-    table: OverlapTable
+    sums: PairSums
     objects: list[ObjectRow]
-    true: ObjectSums
-    pred: ObjectSums
+
+    @property
+    def table(self) -> OverlapTable:
+        """Voxels of each pair of labels."""
+        return self.sums.table
 
 
 def count_volume(
@@ -80,26 +81,23 @@ def count_volume(
         block_voxels=BLOCK_VOXELS,
     )
     return Counted(
-        table=found.table,
-        objects=[*_rows(found.true, volume, "true"), *_rows(found.pred, volume, "pred")],
-        true=found.true,
-        pred=found.pred,
+        sums=found,
+        objects=[*_rows(found.true, volume.name, "true"), *_rows(found.pred, volume.name, "pred")],
     )
 
 
-def _rows(objects: ObjectSums, volume: Volume, side: Side) -> Iterator[ObjectRow]:
-    touching = objects.touch_faces(volume.shape).tolist()
-    for name, (voxels, z, y, x), touches in zip(
-        objects.ids.tolist(), objects.sums.tolist(), touching, strict=True
-    ):
-        yield ObjectRow(
-            volume=volume.name,
-            side=side,
-            id=name,
-            voxels=voxels,
-            centroid=(round(z / voxels, 3), round(y / voxels, 3), round(x / voxels, 3)),
-            touches_border=touches,
-        )
+def _rows(objects: ObjectSums, volume: str, side: Side) -> Iterator[ObjectRow]:
+    columns = objects.ids.tolist(), objects.sums.tolist(), objects.high[:, 3].tolist()
+    for name, (voxels, z, y, x), touches in zip(*columns, strict=True):
+        if voxels:
+            yield ObjectRow(
+                volume=volume,
+                side=side,
+                id=name,
+                voxels=voxels,
+                centroid=(round(z / voxels, 3), round(y / voxels, 3), round(x / voxels, 3)),
+                touches_border=bool(touches),
+            )
 
 
 def count_false(

@@ -1,9 +1,10 @@
-"""The CSV files beside a record: overlaps of labels, and the objects themselves. No score is here."""
+"""The CSV files beside a record: overlaps of labels, objects, their outlines. No score is here."""
 
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,10 +16,12 @@ from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import TableFile
 from mitobench.errors import RecordError
 from mitobench.metrics import OverlapTable
+from mitobench.metrics.matched import MatchedSurface
 
 OVERLAP_COLUMNS = ("volume", "true_id", "pred_id", "voxels", "ignored")
 TILE_COLUMNS = ("volume", "tile", "fp")
 OBJECT_COLUMNS = ("volume", "side", "id", "voxels", "z", "y", "x", "touches_border")
+OUTLINE_COLUMNS = ("volume", "true_id", "pred_id", "nsd", "hd95", "surface_distance")
 Side = Literal["true", "pred"]
 
 
@@ -134,6 +137,42 @@ def false_from_csv(text: str, *, where: str) -> dict[str, NDArray[np.int64]]:
     return {volume: np.array(counts, dtype=np.int64) for volume, counts in found.items()}
 
 
+def outlines_to_csv(outlines: Mapping[str, Sequence[MatchedSurface]]) -> str:
+    """Outlines of matched pairs as text; volumes sorted by name, rows by true id, numbers to the last bit."""
+    rows = (
+        (volume, row.true_id, row.pred_id, row.nsd, row.hd95, row.surface_distance)
+        for volume in sorted(outlines)
+        for row in sorted(outlines[volume], key=lambda one: one.true_id)
+    )
+    return _text(OUTLINE_COLUMNS, rows)
+
+
+def outlines_from_csv(text: str, *, where: str) -> dict[str, list[MatchedSurface]]:
+    """The inverse of `outlines_to_csv`; a volume without pairs is not there.
+
+    Raises:
+        RecordError: Other columns, or a value that is no finite number; names the line.
+    """
+    found: dict[str, list[MatchedSurface]] = {}
+    for line, (volume, true_id, pred_id, *numbers) in _rows(text, OUTLINE_COLUMNS, where=where):
+        place = f"{where} line {line}"
+        try:
+            nsd, hd95, mean = (float(value) for value in numbers)
+        except ValueError:
+            nsd = hd95 = mean = math.nan
+        if not all(map(math.isfinite, (nsd, hd95, mean))):
+            raise RecordError(f"{place}: {numbers} are no finite numbers. Score the prediction again.")
+        row = MatchedSurface(
+            true_id=_whole(true_id, where=place),
+            pred_id=_whole(pred_id, where=place),
+            nsd=nsd,
+            hd95=hd95,
+            surface_distance=mean,
+        )
+        found.setdefault(volume, []).append(row)
+    return found
+
+
 def table_file(path: str, text: str) -> TableFile:
     """What a record says of one CSV.
 
@@ -169,6 +208,14 @@ def read_false(record: Record, folder: Path) -> dict[str, NDArray[np.int64]] | N
     if record.tiles is None:
         return None
     return false_from_csv(_read(record, record.tiles, folder), where=record.tiles.path)
+
+
+def read_outlines(record: Record, folder: Path) -> dict[str, list[MatchedSurface]] | None:
+    """Outlines of matched pairs by volume; None when the record keeps none. Errors as in `read_overlaps`."""
+    if record.outlines is None:
+        return None
+    found = outlines_from_csv(_read(record, record.outlines, folder), where=record.outlines.path)
+    return {region.volume: [] for region in record.regions} | found
 
 
 def _read(record: Record, file: TableFile, folder: Path) -> str:

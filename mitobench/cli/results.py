@@ -30,6 +30,15 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Write the record here (its table beside it).")] = None,
     missing: Annotated[str, typer.Option(help="error, or empty: score an absent volume as empty.")] = "error",
     version: Version = None,
+    surfaces: Annotated[
+        bool, typer.Option(help="Measure surfaces and outlines; leave them out for very large volumes.")
+    ] = True,
+    workers: Annotated[
+        int, typer.Option(help="Processes that count; 0: threads of this one. The record is the same.")
+    ] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers count, such as tcp://10.0.0.1:8786.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Print every metric, not the main ones.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,6 +54,9 @@ def score(
             track=track,
             version=version,
             missing=_missing(missing),
+            surfaces=surfaces,
+            workers=workers,
+            scheduler=scheduler,
             progress=progress,
         )
     if out is not None:

@@ -64,31 +64,66 @@ def matched_surfaces(
     Returns:
         One row per pair that matches at IoU >= 0.5, ordered by true id.
     """
-    rows = np.flatnonzero(pairs.matched(50) & pairs.true.judged[pairs.true_index])
-    true_ids, pred_ids = pairs.true.ids[pairs.true_index[rows]], pairs.pred.ids[pairs.pred_index[rows]]
-    true_boxes, pred_boxes = object_boxes(labels_true, true_ids), object_boxes(labels_pred, pred_ids)
+    true_ids, pred_ids = matched_ids(pairs)
+    boxes = object_boxes(labels_true, true_ids), object_boxes(labels_pred, pred_ids)
     found = []
-    for k, (true_id, pred_id) in enumerate(zip(true_ids, pred_ids, strict=True)):
-        low = np.minimum(true_boxes[k, 0], pred_boxes[k, 0])
-        high = np.maximum(true_boxes[k, 1], pred_boxes[k, 1])
-        box = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
-        table = surface_table(
-            labels_true=np.asarray(labels_true[box]) == true_id,
-            labels_pred=np.asarray(labels_pred[box]) == pred_id,
-            voxel_size_nm=voxel_size_nm,
-            ignore=None if ignore is None else np.asarray(ignore[box]),
-            band_nm=None,
-        )
+    for true_id, pred_id, *sides in zip(true_ids, pred_ids, *boxes, strict=True):
+        box = common_box(*sides)
         found.append(
-            MatchedSurface(
-                true_id=int(true_id),
-                pred_id=int(pred_id),
-                nsd=table.cells.within(TOLERANCE_NM),
-                hd95=max(table.border.percentile(95)[:2]),
-                surface_distance=table.border.mean(),
+            outline_of_pair(
+                ids=(int(true_id), int(pred_id)),
+                mask_true=np.asarray(labels_true[box]) == true_id,
+                mask_pred=np.asarray(labels_pred[box]) == pred_id,
+                ignore=None if ignore is None else np.asarray(ignore[box]),
+                voxel_size_nm=voxel_size_nm,
             )
         )
     return found
+
+
+def matched_ids(pairs: Pairs) -> tuple[Ids, Ids]:
+    """True and predicted ids of the pairs that match at IoU >= 0.5 and count, ordered by true id."""
+    rows = np.flatnonzero(pairs.matched(50) & pairs.true.judged[pairs.true_index])
+    return pairs.true.ids[pairs.true_index[rows]], pairs.pred.ids[pairs.pred_index[rows]]
+
+
+def common_box(one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[slice, ...]:
+    """Smallest box around two boxes, each (2, axes) first voxel and the one behind the last."""
+    low, high = np.minimum(one[0], other[0]), np.maximum(one[1], other[1])
+    return tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+
+
+def outline_of_pair(
+    *,
+    ids: tuple[int, int],
+    mask_true: Mask,
+    mask_pred: Mask,
+    voxel_size_nm: Sequence[float],
+    ignore: Mask | None = None,
+) -> MatchedSurface:
+    """Measure one pair on its common box.
+
+    Args:
+        ids: Of the true and the predicted object.
+        mask_true: The true object alone.
+        mask_pred: The predicted object alone, same shape.
+        voxel_size_nm: Nanometres per step along each axis.
+        ignore: True where nothing counts.
+    """
+    table = surface_table(
+        labels_true=mask_true,
+        labels_pred=mask_pred,
+        voxel_size_nm=voxel_size_nm,
+        ignore=ignore,
+        band_nm=None,
+    )
+    return MatchedSurface(
+        true_id=ids[0],
+        pred_id=ids[1],
+        nsd=table.cells.within(TOLERANCE_NM),
+        hd95=max(table.border.percentile(95)[:2]),
+        surface_distance=table.border.mean(),
+    )
 
 
 def object_boxes(labels: ArrayLike, ids: Ids) -> NDArray[np.int64]:

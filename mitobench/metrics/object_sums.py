@@ -12,7 +12,7 @@ from mitobench.metrics.overlap import Ids
 from mitobench.metrics.reading import Box
 from mitobench.volume import Index3, Labels, Mask
 
-_N_SUMS, _N_LOW, _N_HIGH = 4, 4, 3
+_N_SUMS, _N_LOW, _N_HIGH = 4, 4, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class ObjectSums:
 
     Attributes:
         ids: (n,) ids, ascending.
-        sums: (n, 4) voxels, and the sums of z, y and x over them.
-        low: (n, 4) smallest z, y, x, and the first voxel as a position in the flattened volume.
-        high: (n, 3) largest z, y, x.
+        sums: (n, 4) voxels that count, and the sums of z, y and x over them.
+        low: (n, 4) smallest z, y, x, and the first voxel as a position in the flattened volume; of all voxels.
+        high: (n, 4) largest z, y, x of all voxels; and 1 when one that counts lies on a face of the volume.
     """
 
     ids: Ids
@@ -51,12 +51,7 @@ class ObjectSums:
     def boxes(self, ids: Ids) -> NDArray[np.int64]:
         """(n, 2, 3) first voxel, and the one behind the last, of some of the objects."""
         at = np.searchsorted(self.ids, ids)
-        return np.stack([self.low[at, :3], self.high[at] + 1], axis=1)
-
-    def touch_faces(self, shape: Index3) -> NDArray[np.bool_]:
-        """(n,) whether an object has a voxel on a face of the volume."""
-        touch = (self.low[:, :3] == 0) | (self.high == np.array(shape) - 1)
-        return np.asarray(touch.any(axis=1))
+        return np.stack([self.low[at, :3], self.high[at, :3] + 1], axis=1)
 
     def first_voxels(self, ids: Ids) -> NDArray[np.int64]:
         """(n,) first voxel of some of the objects, as a position in the flattened volume."""
@@ -73,12 +68,13 @@ def object_sums(labels: Labels | Mask, box: Box, shape: Index3, *, ignore: Mask 
         shape: Of the whole volume.
         ignore: True where no voxel counts.
     """
-    if ignore is not None:
-        labels = np.where(ignore, np.zeros((), labels.dtype), labels)
     width = labels.shape[2]
     flat = np.ascontiguousarray(labels).reshape(-1)
+    void = None if ignore is None else np.ascontiguousarray(ignore).reshape(-1)
     changed = np.empty(flat.size, dtype=np.bool_)
     np.not_equal(flat[1:], flat[:-1], out=changed[1:])
+    if void is not None:
+        changed[1:] |= void[1:] != void[:-1]
     changed[::width] = True  # a run ends with its row
     starts = np.flatnonzero(changed)
     lengths = np.diff(starts, append=flat.size)
@@ -88,12 +84,18 @@ def object_sums(labels: Labels | Mask, box: Box, shape: Index3, *, ignore: Mask 
     z, y = np.divmod(row, labels.shape[1])
     z, y, x = (place + side.start for place, side in zip((z, y, x), box, strict=True))
     ends = x + lengths - 1
+    last = [size - 1 for size in shape]
+    faces = (z == 0) | (z == last[0]) | (y == 0) | (y == last[1]) | (x == 0) | (ends == last[2])
+    sums = np.stack([lengths, z * lengths, y * lengths, x * lengths + lengths * (lengths - 1) // 2], axis=1)
+    if void is not None:
+        counted = ~void[starts]
+        sums, faces = sums * counted[:, None], faces & counted
     first = (z * shape[1] + y) * shape[2] + x
     return _reduced(
         flat[starts].astype(np.uint64),
-        np.stack([lengths, z * lengths, y * lengths, x * lengths + lengths * (lengths - 1) // 2], axis=1),
+        sums,
         np.stack([z, y, x, first], axis=1),
-        np.stack([z, y, ends], axis=1),
+        np.stack([z, y, ends, faces], axis=1),
     )
 
 

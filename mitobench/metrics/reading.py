@@ -1,6 +1,8 @@
-"""Reading the foreground of arrays on disk slice by slice, each chunk decoded once. Nothing is counted here."""
+"""Reading arrays on disk slice by slice or box by box without decoding a chunk again. Nothing is counted here."""
 
+import collections
 import itertools
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -12,6 +14,8 @@ from mitobench.metrics.count import Shaped
 from mitobench.volume import Mask
 
 Box = tuple[slice, ...]
+KEPT_BYTES = 1 << 26
+"""Decoded chunks that are kept while the boxes of objects are read."""
 
 
 class ArrayLike(Shaped, Protocol):
@@ -81,6 +85,58 @@ class ForegroundReader:
         with ThreadPoolExecutor(max_workers=self.workers) as threads:
             list(threads.map(read, corners))
         return row
+
+
+class KeptChunks:
+    """A chunked array on disk whose chunks used last stay decoded, for boxes that overlap.
+
+    Attributes:
+        shape: Of the array.
+        dtype: Of the array.
+    """
+
+    def __init__(self, source: Any, *, most_bytes: int = KEPT_BYTES) -> None:
+        """Wrap an array with `shape`, `dtype`, `chunks` and slicing; for one thread.
+
+        Args:
+            source: The array.
+            most_bytes: Of decoded chunks; one stays in any case.
+        """
+        self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
+        self._source, self._edges = source, [int(edge) for edge in source.chunks]
+        self._most = max(1, most_bytes // max(1, math.prod(self._edges) * self.dtype.itemsize))
+        self._kept: collections.OrderedDict[tuple[int, ...], NDArray[Any]] = collections.OrderedDict()
+
+    def __getitem__(self, box: Box) -> NDArray[Any]:
+        """A box, from the chunks that it touches."""
+        out = np.empty([side.stop - side.start for side in box], self.dtype)
+        touched = (
+            range(side.start // edge, -(-side.stop // edge))
+            for side, edge in zip(box, self._edges, strict=True)
+        )
+        for place in itertools.product(*touched):
+            origin = [number * edge for number, edge in zip(place, self._edges, strict=True)]
+            chunk = self._chunk(place, origin)
+            here, there = [], []
+            for side, start, size in zip(box, origin, chunk.shape, strict=True):
+                low, high = max(side.start, start), min(side.stop, start + size)
+                here.append(slice(low - side.start, high - side.start))
+                there.append(slice(low - start, high - start))
+            out[tuple(here)] = chunk[tuple(there)]
+        return out
+
+    def _chunk(self, place: tuple[int, ...], origin: list[int]) -> NDArray[Any]:
+        if place in self._kept:
+            self._kept.move_to_end(place)
+            return self._kept[place]
+        box = tuple(
+            slice(start, min(start + edge, size))
+            for start, edge, size in zip(origin, self._edges, self.shape, strict=True)
+        )
+        chunk = self._kept[place] = np.asarray(self._source[box])
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return chunk
 
 
 def readable(labels: ArrayLike, *, workers: int | None = None) -> Any:
