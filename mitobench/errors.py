@@ -44,7 +44,7 @@ class FormatError(BadInputError):
 
 
 class UnknownNameError(MitobenchError, KeyError):
-    """A name that is in no table; lists the known ones and the nearest.
+    """A name that is in no table; lists the known ones and the nearest, or those that start with it.
 
     Attributes:
         kind: What was looked for, such as "dataset".
@@ -55,7 +55,10 @@ class UnknownNameError(MitobenchError, KeyError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         near = difflib.get_close_matches(name, self.known, n=1)
+        family = [other for other in self.known if other.startswith(f"{name}-")]
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if family:
+            hint = f" {name!r} is a family; name one of it: {', '.join(family)}."
         self.message = f"Unknown {kind} {name!r}. Known: {', '.join(self.known) or 'none'}.{hint}"
         super().__init__(self.message)
 

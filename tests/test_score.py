@@ -1,5 +1,6 @@
 """From a prediction and the truth to a record."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,16 @@ def test_distances_from_nothing_are_null(tmp_path: Path) -> None:
     record = score(write_prediction(tmp_path / "p", {"a": blobs() * 0}), [volume()])
     assert record.scores["hd95"] is None
     assert record.scores["nsd_10nm"] == 0.0
+
+
+def test_surfaces_need_a_known_voxel_size(tmp_path: Path) -> None:
+    """A stand-in of 1 nm never becomes a score in nm, not even when only one volume has it."""
+    found = [volume("a"), replace(volume("b"), voxel_size_nm=(1.0, 1.0, 1.0), voxel_size_known=False)]
+    path = write_prediction(tmp_path / "p", {one.name: one.labels for one in found})
+    record = score(path, found)
+    assert not {"hd95", "nsd_10nm"} & (record.scores.keys() | record.per_volume["a"].keys())
+    assert record.scores["iou"] == 1.0
+    assert "hd95" in score(path, [replace(one, voxel_size_known=True) for one in found]).scores
 
 
 def test_surfaces_can_be_left_out(tmp_path: Path) -> None:

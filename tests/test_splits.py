@@ -26,7 +26,10 @@ def painted(manifest: SplitManifest, name: str) -> np.ndarray:
         {0, shape[axis]} | {end for _, box in boxes for end in (box.start[axis], box.stop[axis])}
         for axis in (1, 2)
     ]
-    places = [range(shape[0] + 1), *(sorted(found) if len(found) > 1 else [0, 0] for found in corners)]
+    places = [
+        range(shape[0] + 1) if shape[0] else [0, 0],
+        *(sorted(found) if len(found) > 1 else [0, 0] for found in corners),
+    ]
     owner = np.zeros([len(ends) - 1 for ends in places], np.uint8)
     for split, box in boxes:
         cells = []
@@ -48,13 +51,29 @@ def test_no_voxel_is_in_two_splits(key: str, version: int) -> None:
 
 
 @pytest.mark.parametrize(("key", "version"), ALL)
+def test_no_name_fits_two_boxes(key: str, version: int) -> None:
+    """Whatever volumes come, each is in one split: beginnings of names are compared, not names that are known."""
+    manifest = load_manifest(key, version, SPLITS)
+    places = [(split, box.volume) for split, boxes in manifest.splits.items() for box in boxes]
+    for (split, one), (other_split, other) in combinations(places, 2):
+        starts = [name.removesuffix("*") for name in (one, other)]
+        same = one == other
+        if "*" in one:
+            same = same or starts[1].startswith(starts[0])
+        if "*" in other:
+            same = same or starts[0].startswith(starts[1])
+        assert not same or (split != other_split and "*" not in f"{one}{other}")
+
+
+@pytest.mark.parametrize(("key", "version"), ALL)
 def test_guard_gaps_hold(key: str, version: int) -> None:
     """Between slices of two splits of one volume lie at least as many unused slices as the manifest says."""
     manifest = load_manifest(key, version, SPLITS)
     assert manifest.guard_gap[0] > 0
     assert manifest.guard_gap[1:] == (0, 0), "write this test for in-plane gaps before using them"
     for name in manifest.volumes:
-        per_slice = painted(manifest, name).reshape(manifest.volumes[name].shape[0], -1).max(axis=1)
+        owner = painted(manifest, name)
+        per_slice = owner.reshape(len(owner), -1).max(axis=1)
         used = np.flatnonzero(per_slice)
         for before, after in pairwise(used):
             if per_slice[before] != per_slice[after]:
@@ -68,7 +87,11 @@ def test_every_manifest_has_what_a_benchmark_needs(key: str, version: int) -> No
     assert "test" in manifest.splits
     assert ("train" in manifest.splits) == ("val" in manifest.splits)
     for box in manifest.boxes("test"):
-        n = box.shape[0]
+        if not (n := box.shape[0]):
+            assert box.volume_name not in manifest.gallery.slices, (
+                "of unknown depth, so nothing can be chosen"
+            )
+            continue
         assert manifest.gallery.slices[box.volume_name] == (n // 4, 3 * n // 4)
 
 
@@ -155,6 +178,75 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, old: str, new: str, says: 
     assert old in GOOD
     with pytest.raises(FormatError, match=says):
         load(tmp_path, GOOD.replace(old, new, 1))
+
+
+FAMILIES = """
+schema = 1
+dataset = "toy"
+version = 1
+label_version = "1"
+why = "A test."
+guard_gap = [1, 0, 0]
+[volumes."train-*"]
+shape = [0, 0, 0]
+image_sha256 = "not known"
+labels_sha256 = "not known"
+[volumes."test-*"]
+shape = [0, 0, 0]
+image_sha256 = "not known"
+labels_sha256 = "not known"
+[[splits.train]]
+volume = "train-*"
+start = [0, 0, 0]
+stop = [0, 0, 0]
+[[splits.test]]
+volume = "test-*"
+start = [0, 0, 0]
+stop = [0, 0, 0]
+[gallery]
+rule = "none"
+slices = {}
+"""
+
+
+def test_families_are_taken_whole(tmp_path: Path) -> None:
+    """Two families that cannot meet make two splits; nothing is pinned."""
+    manifest = load(tmp_path, FAMILIES)
+    assert [box.volume for box in manifest.boxes("test")] == ["test-*"]
+    assert not manifest.pinned
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("test-*", "train-*", "train-"),
+        ("test-*", "train-b*", "not .* voxels apart"),
+        ("test-*", "t*", "not .* voxels apart"),
+        ("test-*", "train-7", "not .* voxels apart"),
+        ("[[splits.test]]", "[[splits.train]]", None),
+        (
+            "[gallery]",
+            '[[splits.test]]\nvolume = "test-*"\nstart = [0,0,0]\nstop = [0,0,0]\n[gallery]',
+            "same volume",
+        ),
+        (
+            '"train-*"\nstart = [0, 0, 0]\nstop = [0, 0, 0]',
+            '"train-*"\nstart = [0, 0, 0]\nstop = [4, 0, 0]',
+            "taken whole",
+        ),
+        ('volume = "train-*"', 'volume = "train-*"\nname = "all"', "taken whole"),
+        ("slices = {}", 'slices = { "test-*" = [1] }', "has 0 slices"),
+    ],
+)
+def test_families_that_could_meet_are_refused(tmp_path: Path, old: str, new: str, says: str | None) -> None:
+    """Also where no volume is known yet that fits both: the first download could bring one."""
+    assert old in FAMILIES
+    text = FAMILIES.replace(old, new) if old == "test-*" else FAMILIES.replace(old, new, 1)
+    if says is None:
+        assert [box.volume for box in load(tmp_path, text).boxes("train")] == ["train-*", "test-*"]
+        return
+    with pytest.raises(FormatError, match=says):
+        load(tmp_path, text)
 
 
 def test_an_axis_without_a_gap_keeps_nothing_apart(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from mitobench.arrays.hashes import (
     sha256_of_array,
 )
 from mitobench.arrays.images import read_image_bytes, read_tiff_pages, tiff_shape
-from mitobench.arrays.nifti import read_nifti_bytes
+from mitobench.arrays.nifti import nifti_shape, read_nifti_bytes, read_nifti_planes
 from mitobench.arrays.npy import WrittenArray, as_slab, npy_header, open_npy, write_npy_atomic
 
 __all__ = [
@@ -21,11 +21,13 @@ __all__ = [
     "hash_file",
     "hash_file_and_arrays",
     "natural_key",
+    "nifti_shape",
     "npy_header",
     "open_array",
     "open_npy",
     "read_image_bytes",
     "read_nifti_bytes",
+    "read_nifti_planes",
     "read_tiff_pages",
     "sha256_of_array",
     "tiff_shape",

@@ -3,7 +3,10 @@
 import gzip
 import struct
 import zlib
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +34,91 @@ def read_nifti_bytes(data: bytes, name: str) -> NDArray[Any]:
     Raises:
         FormatError: It is not a NIfTI-1 file of three axes, is cut short, or holds another kind of numbers.
     """
-    try:
+    with _errors(f"{name} ({len(data)} bytes)"):
         raw = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        return _decode(raw)
+        header = _header(raw)
+        return header.values(memoryview(raw)[header.offset :], header.shape[0])
+
+
+def nifti_shape(file: BinaryIO, name: str) -> tuple[int, int, int]:
+    """(z, y, x) of a .nii or .nii.gz file, from its header alone.
+
+    Args:
+        file: Open for reading, at its start.
+        name: Its name, for errors.
+
+    Raises:
+        FormatError: As for `read_nifti_bytes`.
+    """
+    with _errors(name):
+        return _header(_unpacked(file).read(_HEADER_BYTES)).shape
+
+
+def read_nifti_planes(file: BinaryIO, name: str, *, first: int, stop: int) -> NDArray[Any]:
+    """Some planes of a .nii or .nii.gz file; of a packed one, what stands before them is unpacked and dropped.
+
+    Args:
+        file: Open for reading, at its start.
+        name: Its name, for errors.
+        first: First plane along z.
+        stop: One past the last plane.
+
+    Returns:
+        (stop - first, y, x), as `read_nifti_bytes` gives them.
+
+    Raises:
+        FormatError: As for `read_nifti_bytes`.
+    """
+    with _errors(name):
+        stream = _unpacked(file)
+        header = _header(stream.read(_HEADER_BYTES))
+        z, y, x = header.shape
+        if not 0 <= first < stop <= z:
+            raise ValueError(f"it has {z} planes, asked for {first} to {stop - 1}")
+        plane = y * x * header.dtype.itemsize
+        stream.seek(header.offset + first * plane)
+        return header.values(stream.read((stop - first) * plane), stop - first)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What of a header counts: (z, y, x), kind of numbers, where they start, scale."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+
+    def values(self, raw: bytes | memoryview, n_planes: int) -> NDArray[Any]:
+        """Bytes of so many planes as numbers."""
+        _, y, x = self.shape
+        array = np.frombuffer(raw, self.dtype, count=n_planes * y * x).reshape(n_planes, y, x)
+        array = array.astype(array.dtype.newbyteorder("="))
+        unscaled = self.slope == 0 or (self.slope, self.intercept) == (1, 0)
+        if unscaled or not np.isfinite([self.slope, self.intercept]).all():
+            return array  # the format says that a slope of 0 means: not scaled
+        return array * np.float64(self.slope) + np.float64(self.intercept)
+
+
+@contextmanager
+def _errors(name: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise FormatError(
-            f"{name} ({len(data)} bytes) is not a readable NIfTI-1 volume: {error}. "
+            f"{name} is not a readable NIfTI-1 volume: {error}. "
             "The file is damaged or is something else under that name; get it again."
         ) from error
 
 
-def _decode(raw: bytes) -> NDArray[Any]:
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file
+
+
+def _header(raw: bytes) -> _Header:
     order = next((mark for mark in "<>" if struct.unpack_from(f"{mark}i", raw)[0] == _HEADER_BYTES), None)
     if order is None or raw[344:348] != b"n+1\0":
         raise ValueError("it has no NIfTI-1 header")
@@ -54,9 +131,4 @@ def _decode(raw: bytes) -> NDArray[Any]:
     if code not in _DTYPES:
         raise ValueError(f"it holds numbers of kind {code}, expected plain integers or floats")
     x, y, z = shape[:3]
-    values = np.frombuffer(raw, np.dtype(f"{order}{_DTYPES[code]}"), count=z * y * x, offset=int(offset))
-    array = values.reshape(z, y, x)
-    array = array.astype(array.dtype.newbyteorder("="))
-    if slope == 0 or (slope, intercept) == (1, 0) or not np.isfinite([slope, intercept]).all():
-        return array  # the format says that a slope of 0 means: not scaled
-    return array * np.float64(slope) + np.float64(intercept)
+    return _Header((z, y, x), np.dtype(f"{order}{_DTYPES[code]}"), int(offset), slope, intercept)

@@ -39,7 +39,9 @@ def datasets(
 
 def _facts(rows: list[tuple[str, str]]) -> dict[str, str | list[str]]:
     """A card for machines; what it may say more than once is always a list."""
-    lists: dict[str, list[str]] = {label: [] for label in ("Other labels", "Known flaw", "Source")}
+    lists: dict[str, list[str]] = {
+        label: [] for label in ("Other labels", "Shares tissue with", "Known flaw", "Source")
+    }
     for label, value in rows:
         lists.get(label, []).append(value)
     return {**dict(rows), **lists}

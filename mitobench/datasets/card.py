@@ -263,13 +263,18 @@ class DatasetCard:
             ("Citation", self.citation),
             ("DOI", self.doi or ""),
             ("Download", self._download_text()),
-            ("On disk", f"{self.store_bytes / 1e6:.1f} MB"),
+            ("On disk", self._store_text()),
             ("Same tissue as", ", ".join(self.overlaps)),
             *(("Shares tissue with", f"{key}: {what}") for key, what in self.shares.items()),
             *(("Known flaw", flaw) for flaw in self.known_flaws),
             *(("Source", source) for source in self.sources),
         ]
         return [(label, value) for label, value in rows if value]
+
+    def _store_text(self) -> str:
+        planned = f"{self.store_bytes / 1e6:.1f} MB"
+        known = all(all(volume.shape) for volume in self.volumes)
+        return planned if known else f"{NOT_KNOWN}; {planned} to plan with"
 
     def _download_text(self) -> str:
         if not self.files:

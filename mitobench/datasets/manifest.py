@@ -169,6 +169,9 @@ def _box_problems(manifest: SplitManifest) -> Iterator[str]:
         names = [box.volume_name for box in boxes]
         if not names or len(set(names)) != len(names):
             yield f"{split}: box names {names} must be present and unique"
+        for box, other in combinations(boxes, 2):
+            if "*" in f"{box.volume}{other.volume}" and _may_meet(box.volume, other.volume):
+                yield f"{split}: {box.volume} and {other.volume} can mean the same volume"
         for box in boxes:
             if box.volume not in manifest.volumes:
                 yield f"{split}: no hashes for volume {box.volume!r}"

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.arrays import read_tiff_pages
+from mitobench.arrays import read_nifti_planes, read_tiff_pages
 from mitobench.datasets.card import DatasetCard
 from mitobench.errors import FormatError
 from mitobench.volume import Index3, VoxelSize
@@ -18,6 +18,8 @@ SPLITS = Path(__file__).with_name("splits")
 """Folder of the split manifests that ship with the package."""
 PAGES = 8
 """Pages of a TIFF stack that are one piece: few enough for memory at 4096 x 4096, many enough to be worth opening."""
+NIFTI_VOXELS = 1 << 25
+"""Voxels of a NIfTI volume that are one piece; 128 MB of float32."""
 
 
 class SourceFiles(Protocol):
@@ -121,7 +123,11 @@ def whole(read: Callable[[SourceFiles], NDArray[Any]]) -> list[Piece]:
 
 
 def tiff_pages(
-    member: str, depth: int, decode: Callable[[NDArray[Any], str], NDArray[Any]] | None = None
+    member: str,
+    depth: int,
+    decode: Callable[[NDArray[Any], str], NDArray[Any]] | None = None,
+    *,
+    pages: int = PAGES,
 ) -> list[Piece]:
     """Runs of pages of a multi-page TIFF.
 
@@ -129,10 +135,29 @@ def tiff_pages(
         member: Path of the file.
         depth: How many pages it has; a file with another number is refused when it is read.
         decode: Turns (pages (n, y, x), member) into what is stored; a function of a module. None = as they are.
+        pages: How many are one piece; more of a large file in a packed zip, which is unpacked for each piece.
     """
     return [
-        Piece(start=first, read=partial(_pages, member, first, min(first + PAGES, depth), depth, decode))
-        for first in range(0, depth, PAGES)
+        Piece(start=first, read=partial(_pages, member, first, min(first + pages, depth), depth, decode))
+        for first in range(0, depth, pages)
+    ]
+
+
+def nifti_planes(
+    member: str, shape: Index3, decode: Callable[[NDArray[Any], str], NDArray[Any]] | None = None
+) -> list[Piece]:
+    """Runs of planes of a NIfTI volume. Those of a packed one cost the unpacking of all before them, so they are long.
+
+    Args:
+        member: Path of the file.
+        shape: (z, y, x), see `arrays.nifti_shape`.
+        decode: Turns (planes (n, y, x), member) into what is stored; a function of a module. None = as they are.
+    """
+    z, y, x = shape
+    step = max(1, NIFTI_VOXELS // (y * x))
+    return [
+        Piece(start=first, read=partial(_planes, member, first, min(first + step, z), decode))
+        for first in range(0, z, step)
     ]
 
 
@@ -176,3 +201,15 @@ def _pages(
     with files.open(member) as file:
         pages = read_tiff_pages(file, member, first=first, stop=stop, depth=depth)
     return pages if decode is None else decode(pages, member)
+
+
+def _planes(
+    member: str,
+    first: int,
+    stop: int,
+    decode: Callable[[NDArray[Any], str], NDArray[Any]] | None,
+    files: SourceFiles,
+) -> NDArray[Any]:
+    with files.open(member) as file:
+        planes = read_nifti_planes(file, member, first=first, stop=stop)
+    return planes if decode is None else decode(planes, member)
