@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
+from mitobench.datasets.card_rows import card_rows
+from mitobench.datasets.remote import RemoteFile
 from mitobench.errors import BadInputError, UnknownNameError
 from mitobench.volume import Index3, LabelKind, VoxelSize
 
@@ -19,8 +20,6 @@ MAIN_TARGET = "mitochondrion"
 
 NO_VOXEL_SIZE: VoxelSize = (1.0, 1.0, 1.0)
 """Stands on the card of a dataset whose voxel size is not known, so that arrays and distances can be handled at all."""
-
-_STAND_IN = "Volumes say 1 nm as a stand-in, and scores in nm are left out."
 
 _VOLUME = re.compile(r"[a-z0-9][a-z0-9-]*\*?")
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -189,13 +188,6 @@ class DatasetCard:
             )
 
     @property
-    def voxel_size_text(self) -> str:
-        """Voxel size for people, such as "50 x 4.6 x 4.6 nm"."""
-        if not self.voxel_size_known:
-            return NOT_KNOWN
-        return f"{' x '.join(f'{step:g}' for step in self.voxel_size_nm)} nm"
-
-    @property
     def store_name(self) -> str:
         """Folder name of the canonical store, "<key>@<label version>"."""
         return f"{self.key}@{self.label_version}"
@@ -237,65 +229,9 @@ class DatasetCard:
 
     def rows(self) -> list[tuple[str, str]]:
         """The card as (label, value) pairs for people to read, in reading order; empty values left out."""
-        licence = self.licence
-        note = "" if self.voxel_size_known else f"{_STAND_IN}{' ' if self.voxel_size_note else ''}"
-        shapes = "; ".join(_volume_text(volume) for volume in self.volumes)
-        rows = [
-            ("Key", self.key),
-            ("Title", self.title),
-            ("Specimen", self.specimen),
-            ("Tissue", self.tissue),
-            ("Modality", self.modality),
-            ("Voxel size (z, y, x)", self.voxel_size_text),
-            ("Voxel size note", note + self.voxel_size_note),
-            ("Volumes (z, y, x)", shapes),
-            ("Image dtype", self.image_dtype),
-            ("Labels", f"{self.label_kind}, {self.label_dtype}, version {self.label_version}"),
-            ("Label ids", ", ".join(f"{value} = {meaning}" for value, meaning in self.label_ids.items())),
-            *(("Other labels", _target_text(target)) for target in self.targets),
-            ("Official split", self.official_split or "none"),
-            ("Official split by", self.official_split_by or ""),
-            (
-                "Licence",
-                f"{licence.id}{' (non-commercial)' if licence.non_commercial else ''}, {licence.url}",
-            ),
-            ("Pixels may be shown", "yes" if licence.pixels_redistributable else "no"),
-            ("Citation", self.citation),
-            ("DOI", self.doi or ""),
-            ("Download", self._download_text()),
-            ("On disk", self._store_text()),
-            ("Same tissue as", ", ".join(self.overlaps)),
-            *(("Shares tissue with", f"{key}: {what}") for key, what in self.shares.items()),
-            *(("Known flaw", flaw) for flaw in self.known_flaws),
-            *(("Source", source) for source in self.sources),
-        ]
-        return [(label, value) for label, value in rows if value]
-
-    def _store_text(self) -> str:
-        planned = f"{self.store_bytes / 1e6:.1f} MB"
-        known = all(all(volume.shape) for volume in self.volumes)
-        return planned if known else f"{NOT_KNOWN}; {planned} to plan with"
-
-    def _download_text(self) -> str:
-        if not self.files:
-            return "none, generated"
-        planned = f"{self.download_bytes / 1e6:.1f} MB"
-        return planned if self.raw_bytes else f"{NOT_KNOWN}; {planned} to plan with"
+        return card_rows(self)
 
 
 def name_fits(name: str, pattern: str) -> bool:
     """Whether a volume name is the pattern, or starts as one that ends in "*" does."""
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-
-
-def _volume_text(volume: VolumeCard) -> str:
-    count = f"{volume.count} volumes" if volume.count else f"how many: {NOT_KNOWN}"
-    family = f" ({count})" if volume.name.endswith("*") else ""
-    step = volume.voxel_size_nm
-    size = f", {' x '.join(f'{nm:g}' for nm in step)} nm" if step else ""
-    return f"{volume.name}{family} {volume.shape_text}{size}{'' if volume.labelled else ' (no labels)'}"
-
-
-def _target_text(target: Target) -> str:
-    ids = ", ".join(f"{value} = {meaning}" for value, meaning in target.label_ids.items())
-    return f"{target.key}: {target.label_kind}, {target.label_dtype}, {ids}{'. ' if target.note else ''}{target.note}"
