@@ -34,7 +34,7 @@ PROMISED = {
     *("mitonet-c-elegans", "mitonet-fly-brain", "mitonet-glycolytic-muscle", "mitonet-hela-cell"),
     *("mitonet-salivary-gland", "mitonet-lucchi-pp", "platelet", "betaseg", "probtem", "orgsegnet"),
     *("mitoem2-beta", "mitoem2-jurkat", "mitoem2-macro", "mitoem2-mossy", "mitoem2-podo", "mitoem2-pyra"),
-    *("mitoem2-sperm", "mitoem2-stem"),
+    *("mitoem2-sperm", "mitoem2-stem", "deepcontact", "cem-mitolab", "tnbc"),
 }
 """Datasets that must never go missing."""
 BY_HAND = {"probtem", "orgsegnet"}
@@ -279,4 +279,5 @@ def test_loading_again_reads_no_voxel(fake: Fake, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys.modules["mitobench.datasets.fetch"], "write_store", None)
     monkeypatch.setattr("mitobench.arrays.hashes.hashlib", None)
     for target in (MAIN_TARGET, *(target.key for target in fake.dataset.card.targets)):
-        assert len(load_split(fake.dataset.card.key, "test", download=False, target=target)) >= 1
+        for split in splits(fake):
+            assert len(load_split(fake.dataset.card.key, split, download=False, target=target)) >= 1

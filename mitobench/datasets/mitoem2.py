@@ -101,7 +101,13 @@ _TISSUES = (
         tissue="cortex, pyramidal cells",
         modality="serial-section SEM",
         voxel_size_nm=_SECTIONS,
-        shares=MappingProxyType({"mitoem-r": _MITOEM, "mitoem-h": _MITOEM}),
+        shares=MappingProxyType(
+            {
+                "mitoem-r": _MITOEM,
+                "mitoem-h": _MITOEM,
+                "cem-mitolab": "its training tiles hold tiles of MitoEM",
+            }
+        ),
         flaws=("Cut from MitoEM: never score a model here that was trained on mitoem-r or mitoem-h.",),
     ),
     _Tissue(
