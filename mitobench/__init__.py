@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from mitobench.datasets import list_datasets as list_datasets
     from mitobench.datasets import load_card as load_card
     from mitobench.datasets import load_split as load_split
+    from mitobench.datasets.export import export_dataset as export_dataset
     from mitobench.datasets.view import view as view
     from mitobench.entries import load_entry as load_entry
     from mitobench.metrics import score_labels as score_labels
     from mitobench.models import load_segmenter as load_segmenter
     from mitobench.models import train as train
     from mitobench.patches import PatchDataset as PatchDataset
+    from mitobench.patches import PatchStream as PatchStream
+    from mitobench.patches import RandomPatchSampler as RandomPatchSampler
+    from mitobench.patches import isotropic_patch_shape as isotropic_patch_shape
     from mitobench.patches import stitch_patches as stitch_patches
     from mitobench.segmenter import Segmentation as Segmentation
     from mitobench.segmenter import Segmenter as Segmenter
@@ -30,11 +34,15 @@ __version__ = "0.1.0"
 
 _HOME = {
     "PatchDataset": "mitobench.patches",
+    "PatchStream": "mitobench.patches",
+    "RandomPatchSampler": "mitobench.patches",
     "Record": "mitobench.benchmark.record",
     "Segmentation": "mitobench.segmenter",
     "Segmenter": "mitobench.segmenter",
     "Volume": "mitobench.volume",
     "evaluate": "mitobench.api",
+    "export_dataset": "mitobench.datasets.export",
+    "isotropic_patch_shape": "mitobench.patches",
     "list_datasets": "mitobench.datasets",
     "load_card": "mitobench.datasets",
     "load_entry": "mitobench.entries",

@@ -7,72 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from split_toys import CARD, SHAPE, toy_split
 
-from mitobench.datasets.card import DatasetCard, Licence, VolumeCard
-from mitobench.datasets.manifest import SplitManifest
-from mitobench.datasets.split import Split
 from mitobench.errors import BadInputError, FormatError, MissingExtraError
 from mitobench.patches import PatchDataset, stitch_patches
-from mitobench.volume import Volume
 
 hf = pytest.importorskip("datasets")
 
 from mitobench.datasets import hub  # noqa: E402
 from mitobench.datasets.hub_rows import HubPatches, decode_batch  # noqa: E402
-
-SHAPE = (3, 20, 24)
-CARD = DatasetCard(
-    key="toy",
-    title="Toy tissue",
-    specimen="none",
-    tissue="none",
-    modality="generated",
-    voxel_size_nm=(30, 8, 8),
-    volumes=(VolumeCard(name="a", shape=SHAPE), VolumeCard(name="b", shape=SHAPE)),
-    image_dtype="uint8",
-    label_dtype="uint16",
-    label_kind="instance",
-    label_ids={0: "background"},
-    label_version="1",
-    licence=Licence(
-        id="CC-BY-4.0", url="https://example.org/by", non_commercial=False, pixels_redistributable=True
-    ),
-    citation="Somebody (2020)",
-    raw_bytes=0,
-    sources=("https://example.org/toy",),
-)
-
-
-def _split(*, labelled: bool = True, name: str = "train", version: int = 1, sha256: str = "0" * 64) -> Split:
-    rng = np.random.default_rng(version)
-    volumes = []
-    for volume_name in ("a", "b"):
-        labels = np.zeros(SHAPE, np.uint16)
-        labels[1, 3:8, 3:8] = 256
-        volumes.append(
-            Volume(
-                name=volume_name,
-                image=rng.integers(0, 256, SHAPE, np.uint8),
-                labels=labels if labelled else None,
-                label_kind="instance",
-                voxel_size_nm=(30, 8, 8),
-            )
-        )
-    box = {"volume": "a", "start": (0, 0, 0), "stop": SHAPE}
-    manifest = SplitManifest.model_validate(
-        {
-            "schema": 1,
-            "dataset": "toy",
-            "version": version,
-            "label_version": "1",
-            "why": "test",
-            "guard_gap": (0, 0, 0),
-            "volumes": {"a": {"shape": SHAPE, "image_sha256": sha256, "labels_sha256": "0" * 64}},
-            "splits": {name: (box,)},
-            "gallery": {"rule": "none", "slices": {}},
-        }
-    )
-    return Split(split=name, card=CARD, manifest=manifest, volumes=volumes)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +37,7 @@ def _assert_same(dataset: "hf.Dataset", patches: PatchDataset) -> None:
 
 def test_images_are_the_patches_pixel_for_pixel() -> None:
     """Image features hand out PIL images with exactly the grey values and the 0 and 1 of the mask."""
-    split = _split()
+    split = toy_split()
     dataset = hub.to_hf(split, patch_shape=(10, 8))
     assert isinstance(dataset.features["image"], hf.Image)
     assert isinstance(dataset.features["mask"], hf.Image)
@@ -104,7 +47,7 @@ def test_images_are_the_patches_pixel_for_pixel() -> None:
 
 def test_the_card_travels_with_the_data() -> None:
     """Licence, citation, source and split are in the dataset's own info."""
-    dataset = hub.to_hf(_split(), patch_shape=(10, 8))
+    dataset = hub.to_hf(toy_split(), patch_shape=(10, 8))
     assert dataset.info.citation == "Somebody (2020)"
     assert dataset.info.license == "CC-BY-4.0, https://example.org/by"
     assert dataset.info.homepage == "https://example.org/toy"
@@ -114,7 +57,7 @@ def test_the_card_travels_with_the_data() -> None:
 
 def test_the_grid_options_reach_the_patches() -> None:
     """Stride, edge and filter mean the same as for PatchDataset."""
-    split = _split()
+    split = toy_split()
     options = {
         "patch_shape": (8, 8),
         "stride": (6, 6),
@@ -130,13 +73,13 @@ def test_the_grid_options_reach_the_patches() -> None:
 
 def test_split_to_hf_is_the_short_way() -> None:
     """Users write train.to_hf(...)."""
-    assert len(_split().to_hf(patch_shape=(10, 8))) == 36
+    assert len(toy_split().to_hf(patch_shape=(10, 8))) == 36
 
 
 @pytest.mark.parametrize("patch_shape", [(10, 8), (2, 10, 8)])
 def test_raw_pixels_come_back_in_batches(patch_shape: tuple[int, ...]) -> None:
     """encoding="bytes" holds planes and boxes, and HubPatches equals PatchDataset in every way of reading."""
-    split = _split()
+    split = toy_split()
     expected = PatchDataset(split, patch_shape=patch_shape)
     patches = HubPatches(hub.to_hf(split, patch_shape=patch_shape, encoding="bytes"))
     assert patches.patch_shape == patch_shape
@@ -155,7 +98,9 @@ def test_raw_pixels_come_back_in_batches(patch_shape: tuple[int, ...]) -> None:
 
 def test_selected_and_shuffled_rows_are_the_ones_read() -> None:
     """What the library's own shuffle and select do, HubPatches follows; so does a copy in another process."""
-    dataset = hub.to_hf(_split(), patch_shape=(10, 8), encoding="bytes").shuffle(seed=3).select(range(4, 20))
+    dataset = (
+        hub.to_hf(toy_split(), patch_shape=(10, 8), encoding="bytes").shuffle(seed=3).select(range(4, 20))
+    )
     patches = HubPatches(dataset)
     assert [sample["origin"] for sample in patches] == [tuple(origin) for origin in dataset["origin"]]
     there = pickle.loads(pickle.dumps(patches))
@@ -164,7 +109,7 @@ def test_selected_and_shuffled_rows_are_the_ones_read() -> None:
 
 def test_decode_batch_is_a_transform() -> None:
     """with_transform(decode_batch) turns rows into arrays, one or many at a time."""
-    split = _split()
+    split = toy_split()
     dataset = hub.to_hf(split, patch_shape=(10, 8), encoding="bytes").with_transform(decode_batch)
     expected = PatchDataset(split, patch_shape=(10, 8))
     rows = dataset[3:6]
@@ -176,7 +121,7 @@ def test_decode_batch_is_a_transform() -> None:
 @pytest.mark.parametrize("encoding", ["image", "bytes"])
 def test_parquet_and_back_without_network(tmp_path: Path, encoding: str) -> None:
     """A parquet file of either encoding, read by load_dataset, holds the same patches."""
-    split = _split()
+    split = toy_split()
     dataset = hub.to_hf(split, patch_shape=(10, 8), encoding=encoding)
     dataset.to_parquet(tmp_path / "train.parquet")
     again = hf.load_dataset(
@@ -199,7 +144,7 @@ def test_parquet_and_back_without_network(tmp_path: Path, encoding: str) -> None
 
 def test_without_labels_there_is_no_mask_column() -> None:
     """Volumes whose truth is not public give images alone."""
-    dataset = hub.to_hf(_split(labelled=False), patch_shape=(10, 8), encoding="bytes")
+    dataset = hub.to_hf(toy_split(labelled=False), patch_shape=(10, 8), encoding="bytes")
     assert dataset.column_names == ["image", "shape", "volume", "origin"]
     assert "mask" not in HubPatches(dataset).gather([0])
 
@@ -212,13 +157,13 @@ def test_the_file_is_written_once_per_version_and_options(tmp_path: Path) -> Non
         "cache": tmp_path / "c",
         "progress": lambda done, n, _: told.append((done, n)),
     }
-    hub.to_hf(_split(), **options)
+    hub.to_hf(toy_split(), **options)
     assert told == [(36, 36)]
-    hub.to_hf(_split(), **options)
+    hub.to_hf(toy_split(), **options)
     assert len(told) == 1
-    hub.to_hf(_split(version=2), **options)
-    hub.to_hf(_split(sha256="1" * 64), **options)
-    hub.to_hf(_split(), **{**options, "encoding": "bytes"})
+    hub.to_hf(toy_split(version=2), **options)
+    hub.to_hf(toy_split(sha256="1" * 64), **options)
+    hub.to_hf(toy_split(), **{**options, "encoding": "bytes"})
     assert len(told) == 4
     names = sorted(path.name for path in (tmp_path / "c").iterdir())
     assert [name.split(".")[0] for name in names] == ["toy@1", "toy@1", "toy@1", "toy@2"]
@@ -232,7 +177,7 @@ def test_a_broken_write_leaves_no_file(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hub.to_hf(_split(), patch_shape=(10, 8), cache=tmp_path / "c", progress=stop)
+        hub.to_hf(toy_split(), patch_shape=(10, 8), cache=tmp_path / "c", progress=stop)
     assert list((tmp_path / "c").iterdir()) == []
 
 
@@ -240,18 +185,18 @@ def test_an_empty_selection_is_an_empty_dataset() -> None:
     """A filter that nothing passes gives no rows, in either encoding."""
     for encoding in ("image", "bytes"):
         dataset = hub.to_hf(
-            _split(), patch_shape=(10, 8), keep="foreground", min_foreground=1, encoding=encoding
+            toy_split(), patch_shape=(10, 8), keep="foreground", min_foreground=1, encoding=encoding
         )
         assert len(dataset) == 0
     assert len(HubPatches(dataset)) == 0
 
 
-def test_load_hf_gives_every_labelled_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_load_hf_gives_every_labelledtoy_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One DatasetDict; images without truth are no split to train or test on."""
     manifest = SimpleNamespace(splits={"train": (), "test": (), "unlabelled": ()}, version=1)
     monkeypatch.setattr(hub, "find_dataset", lambda name: SimpleNamespace(card=CARD, splits_folder=None))
     monkeypatch.setattr(hub, "load_manifest", lambda key, version, folder: manifest)
-    monkeypatch.setattr(hub, "load_split", lambda name, split, **_: _split(name=split))
+    monkeypatch.setattr(hub, "load_split", lambda name, split, **_: toy_split(name=split))
     loaded = hub.load_hf("toy", patch_shape=(10, 8), root=tmp_path / "r", encoding="bytes")
     assert isinstance(loaded, hf.DatasetDict)
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 36, "test": 36}
@@ -262,7 +207,7 @@ def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     """The message is the command that helps."""
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"mitobench\[hub\]"):
-        hub.to_hf(_split(), patch_shape=(10, 8))
+        hub.to_hf(toy_split(), patch_shape=(10, 8))
 
 
 @pytest.mark.parametrize(
@@ -276,18 +221,18 @@ def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
 def test_bad_options_say_what_is_wrong(options: dict, problem: str) -> None:
     """Each refusal names the value and a way on."""
     with pytest.raises(BadInputError, match=problem):
-        hub.to_hf(_split(), **{"patch_shape": (8, 8), **options})
+        hub.to_hf(toy_split(), **{"patch_shape": (8, 8), **options})
 
 
 def test_rows_that_are_no_raw_pixels_are_refused() -> None:
     """PNG rows, missing columns and mixed shapes are told apart from pixels."""
-    images = hub.to_hf(_split(), patch_shape=(10, 8))
+    images = hub.to_hf(toy_split(), patch_shape=(10, 8))
     with pytest.raises(FormatError, match="lacks shape"):
         HubPatches(images)
     with pytest.raises(FormatError, match="no 'shape'"):
         decode_batch(images[:2])
-    one = hub.to_hf(_split(), patch_shape=(10, 8), encoding="bytes")
-    other = hub.to_hf(_split(), patch_shape=(5, 8), encoding="bytes")
+    one = hub.to_hf(toy_split(), patch_shape=(10, 8), encoding="bytes")
+    other = hub.to_hf(toy_split(), patch_shape=(5, 8), encoding="bytes")
     mixed = hf.concatenate_datasets([one, other])
     with pytest.raises(FormatError, match="one shape"):
         HubPatches(mixed).gather([0, 36])

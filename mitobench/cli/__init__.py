@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from mitobench.cli import data, models, results
+from mitobench.cli import data, export, models, results
 from mitobench.cli.console import stderr
 from mitobench.errors import MitobenchError
 
@@ -36,7 +36,7 @@ def _root(
     """Compare mitochondria segmentation models in electron microscopy honestly."""
 
 
-for module in (data, models, results):
+for module in (data, export, models, results):
     module.register(app)
 
 

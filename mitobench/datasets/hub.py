@@ -32,7 +32,7 @@ _FORMAT = 1
 # Rows written at a time; a record batch of raw 256 x 256 pairs is 8 MB.
 _ROWS = 64
 # Threads that compress; more than a few only wait for the disk.
-_THREADS = 4
+THREADS = 4
 # Run lengths of filtered rows: three times as fast as zlib's default for EM, and no larger.
 _PNG = {"level": 1, "strategy": 3}
 
@@ -71,17 +71,11 @@ def to_hf(
         BadInputError: An unknown encoding, a 3-D patch as image, or options that `PatchDataset` refuses.
         ShapeError: A patch that does not fit.
     """
-    hf = _library()
-    if encoding not in ("image", "bytes"):
-        raise BadInputError(f"encoding is {encoding!r}; expected 'image' or 'bytes'.")
-    if encoding == "image" and len(patch_shape) != 2:
-        raise BadInputError(
-            f"patch_shape is {patch_shape}, but an image has two axes. Pass (y, x), or encoding='bytes'."
-        )
+    hf = library()
     patches = PatchDataset(
         split, patch_shape=patch_shape, stride=stride, keep=keep, min_foreground=min_foreground, edge=edge
     )
-    info = _info(split.card, split.split, _features(patches, encoding))
+    info = info_of(split.card, split.split, features_of(patches, encoding))
     options = [
         _FORMAT,
         split.manifest_sha256,
@@ -129,7 +123,7 @@ def load_hf(
         UnknownNameError: No such dataset or version.
         DatasetNotFoundError: It is not on disk and may not be downloaded.
     """
-    hf = _library()
+    hf = library()
     dataset = find_dataset(name)
     manifest = load_manifest(dataset.card.key, version, dataset.splits_folder)
     options = {"cache": data_root(root) / "hub", "patch_shape": patch_shape, "progress": progress, **options}
@@ -143,7 +137,12 @@ def load_hf(
     return hf.DatasetDict({split: to_hf(volumes, **options) for split, volumes in loaded.items()})
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Hugging Face `datasets`.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
     try:
         import datasets
     except ImportError:
@@ -151,8 +150,20 @@ def _library() -> Any:
     return datasets
 
 
-def _features(patches: PatchDataset, encoding: Encoding) -> "datasets.Features":
-    hf = _library()
+def features_of(patches: PatchDataset, encoding: Encoding) -> "datasets.Features":
+    """The columns of patches and what they hold.
+
+    Raises:
+        BadInputError: An unknown encoding, or a 3-D patch as image.
+    """
+    hf = library()
+    if encoding not in ("image", "bytes"):
+        raise BadInputError(f"encoding is {encoding!r}; expected 'image' or 'bytes'.")
+    if encoding == "image" and len(patches.patch_shape) != 2:
+        raise BadInputError(
+            f"patch_shape is {patches.patch_shape}, but an image has two axes. "
+            "Pass (y, x), or encoding='bytes'."
+        )
     pixels = hf.Image() if encoding == "image" else hf.Value("binary")
     features = {
         "image": pixels,
@@ -167,8 +178,9 @@ def _features(patches: PatchDataset, encoding: Encoding) -> "datasets.Features":
     return hf.Features({name: features[name] for name in order if name in features})
 
 
-def _info(card: DatasetCard, split: str, features: "datasets.Features") -> "datasets.DatasetInfo":
-    return _library().DatasetInfo(
+def info_of(card: DatasetCard, split: str, features: "datasets.Features") -> "datasets.DatasetInfo":
+    """What the card says, in the words of Hugging Face."""
+    return library().DatasetInfo(
         description="\n".join([f"{card.title}, {split} split, cut into patches.", *card.known_flaws]),
         citation=card.citation,
         homepage=card.sources[0] if card.sources else "",
@@ -189,11 +201,11 @@ def _write(
         with (
             pa.OSFile(str(unfinished), "wb") as sink,
             pa.ipc.new_stream(sink, schema) as writer,
-            ThreadPoolExecutor(_THREADS) as threads,
+            ThreadPoolExecutor(THREADS) as threads,
         ):
             for start in range(0, len(patches), _ROWS):
                 batch = patches.gather(range(start, min(start + _ROWS, len(patches))))
-                columns = _columns(batch, encoding, threads)
+                columns = columns_of(batch, encoding, threads)
                 arrays = [pa.array(columns[field.name], field.type) for field in schema]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
                 progress(start + len(batch["volume"]), len(patches), path.name)
@@ -202,7 +214,8 @@ def _write(
         unfinished.unlink(missing_ok=True)
 
 
-def _columns(batch: PatchBatch, encoding: Encoding, threads: ThreadPoolExecutor) -> dict[str, list[Any]]:
+def columns_of(batch: PatchBatch, encoding: Encoding, threads: ThreadPoolExecutor) -> dict[str, list[Any]]:
+    """A batch as columns of Arrow values, compressed where the encoding says so."""
     shape = list(batch["image"].shape[2:])
     columns: dict[str, list[Any]] = {
         "volume": batch["volume"],

@@ -83,6 +83,12 @@ class Split(Sequence[Volume]):
 
         return view_split(self, **options)
 
+    def to_zarr(self, path: Path | str, *, progress: Progress = no_progress) -> Path:
+        """The whole volumes as zarr groups in a new folder, with licence and citation; see `export_splits`."""
+        from mitobench.datasets.export import export_splits
+
+        return export_splits([self], to="zarr", out=path, progress=progress)
+
 
 def load_split(
     name: str,

@@ -1,18 +1,20 @@
 """Patches of volumes as a map-style dataset, gathered batch by batch. No torch, no files, no models here."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mitobench.arrays.mapped import portable, restored
 from mitobench.errors import BadInputError, ShapeError
 from mitobench.patches.batch import PatchBatch
+from mitobench.patches.extent import shape_for
 from mitobench.patches.foreground import patch_foreground, patch_has_foreground
 from mitobench.patches.gather import gather_images, gather_masks, plain_array
 from mitobench.patches.gathered import GatheredPatches
 from mitobench.patches.grid import Edge, Origins, as_index3, check_patch_fits, grid_origins
-from mitobench.patches.mapped import portable, restored
 from mitobench.patches.sample import PatchTable
 from mitobench.volume import Volume
 
@@ -29,7 +31,8 @@ class PatchDataset(GatheredPatches):
 
     Args:
         volumes: What to cut; a split is one.
-        patch_shape: (y, x) for pieces of single slices, or (z, y, x).
+        patch_shape: (y, x) for pieces of single slices, or (z, y, x); in voxels.
+        patch_shape_nm: The same in nanometres, instead; all volumes must make one shape of it.
         stride: Step of the grid, same form; None means edge to edge.
         keep: "all" patches, or those with "foreground", a non-zero label inside the volume.
         min_foreground: With keep="foreground", least fraction of such voxels, in [0, 1].
@@ -40,7 +43,7 @@ class PatchDataset(GatheredPatches):
             the place of the sample. `gather` and `batches` do not call it.
 
     Attributes:
-        patch_shape: As given.
+        patch_shape: (y, x) or (z, y, x) in voxels.
         table: (n, 4) int64: number of the volume, z, y, x.
         names: Names of the volumes.
 
@@ -55,7 +58,8 @@ class PatchDataset(GatheredPatches):
         self,
         volumes: Sequence[Volume],
         *,
-        patch_shape: Sequence[int],
+        patch_shape: Sequence[int] | None = None,
+        patch_shape_nm: Sequence[float] | None = None,
         stride: Sequence[int] | None = None,
         keep: Keep = "all",
         min_foreground: float = 0.0,
@@ -66,16 +70,18 @@ class PatchDataset(GatheredPatches):
     ) -> None:
         super().__init__(transform)
         _check_options(keep, min_foreground)
-        self.patch_shape = tuple(int(n) for n in patch_shape)
+        _check_volumes(volumes)
+        self.patch_shape = shape_for(volumes, patch_shape=patch_shape, patch_shape_nm=patch_shape_nm)
         self.names = tuple(volume.name for volume in volumes)
-        self._patch = as_index3(patch_shape, what="patch_shape")
+        self._patch = as_index3(self.patch_shape, what="patch_shape")
+        self._edge = edge
         self._images = [plain_array(volume.image) for volume in volumes]
         self._labels = _label_arrays(volumes, needed=labels or keep == "foreground")
         self._id_dtype = _id_dtype(self._labels) if labels else None
         if table is None:
             self.table = self._grid(stride, edge)
         else:
-            self.table = self._checked(table, edge)
+            self.table = self._checked(table)
         if keep == "foreground":
             self.table = self.table[self._passes(min_foreground)]
 
@@ -91,6 +97,20 @@ class PatchDataset(GatheredPatches):
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def with_table(self, table: ArrayLike) -> Self:
+        """The same volumes cut at other places, such as the draws of the next epoch; nothing is read or copied.
+
+        Args:
+            table: (n, 4): number of the volume, z, y, x.
+
+        Raises:
+            BadInputError: The table names a volume that is not there.
+            ShapeError: It is not (n, 4), or a patch does not fit.
+        """
+        other = copy(self)
+        other.table = other._checked(table)
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
         """Mapped files travel to worker processes by name; only arrays in memory are copied."""
@@ -127,7 +147,7 @@ class PatchDataset(GatheredPatches):
             tables.append(np.column_stack([np.full(len(origins), number), origins]))
         return np.concatenate(tables)
 
-    def _checked(self, table: ArrayLike, edge: Edge) -> PatchTable:
+    def _checked(self, table: ArrayLike) -> PatchTable:
         rows = np.asarray(table, dtype=np.int64)
         if rows.ndim != 2 or rows.shape[1] != 4:
             raise ShapeError(f"table has shape {rows.shape}; expected (n, 4): number of the volume, z, y, x.")
@@ -138,7 +158,7 @@ class PatchDataset(GatheredPatches):
             )
         sizes = np.array([image.shape for image in self._images])[rows[:, 0]]
         outside = (rows[:, 1:] < 0) | (rows[:, 1:] + self._patch > sizes)
-        if edge != "pad" and outside.any():
+        if self._edge != "pad" and outside.any():
             first = rows[outside.any(axis=1)][0].tolist()
             raise ShapeError(
                 f"The patch at {tuple(first[1:])} reaches past volume {self.names[first[0]]!r} of shape "
@@ -166,10 +186,13 @@ def _check_options(keep: str, min_foreground: float) -> None:
         raise BadInputError(f"min_foreground is {min_foreground} but keep is 'all'. Pass keep='foreground'.")
 
 
-def _label_arrays(volumes: Sequence[Volume], *, needed: bool) -> list[NDArray[Any]]:
-    """The labels of all volumes; none when no volume has any."""
+def _check_volumes(volumes: Sequence[Volume]) -> None:
     if not volumes:
         raise BadInputError("There are no volumes to cut into patches; expected at least one.")
+
+
+def _label_arrays(volumes: Sequence[Volume], *, needed: bool) -> list[NDArray[Any]]:
+    """The labels of all volumes; none when no volume has any."""
     missing = [volume.name for volume in volumes if volume.labels is None]
     if missing and (needed or len(missing) < len(volumes)):
         raise BadInputError(

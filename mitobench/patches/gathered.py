@@ -12,6 +12,7 @@ from mitobench.errors import BadInputError, MissingExtraError
 from mitobench.patches.batch import BatchView, PatchBatch
 from mitobench.patches.buffers import BufferPool
 from mitobench.patches.loader import epoch_batches, read_ahead
+from mitobench.patches.ranks import Rank, resolve_rank
 
 
 class GatheredPatches(Sequence[Any]):
@@ -19,10 +20,13 @@ class GatheredPatches(Sequence[Any]):
 
     Args:
         transform: Called with each sample; `gather` and `batches` do not call it.
+
+    Attributes:
+        transform: As given.
     """
 
     def __init__(self, transform: Callable[[Any], Any] | None = None) -> None:
-        self._transform = transform
+        self.transform = transform
         self._pool = BufferPool()
 
     @abstractmethod
@@ -47,7 +51,7 @@ class GatheredPatches(Sequence[Any]):
     def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
         """Several samples by one gather; a DataLoader calls this once per batch."""
         view = BatchView(self.gather(indices))
-        return view if self._transform is None else [self._transform(sample) for sample in view]
+        return view if self.transform is None else [self.transform(sample) for sample in view]
 
     def __getstate__(self) -> dict[str, Any]:
         """Buffers stay behind when a dataset moves to another process."""
@@ -89,7 +93,7 @@ class GatheredPatches(Sequence[Any]):
         epoch: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
-        rank: int = 0,
+        rank: Rank = 0,
         world_size: int = 1,
         threads: int = 2,
     ) -> Iterator[PatchBatch]:
@@ -105,7 +109,7 @@ class GatheredPatches(Sequence[Any]):
             shuffle: Whether the order is random.
             drop_last: True gives every rank the same number of full batches; False gives every patch to
                 exactly one rank.
-            rank: Of this process.
+            rank: Of this process; "auto" asks torch.distributed and torchrun, see `resolve_rank`.
             world_size: Number of processes.
             threads: Threads that gather; 0 gathers when asked.
 
@@ -113,11 +117,12 @@ class GatheredPatches(Sequence[Any]):
             BadInputError: A negative number, no batch size, a rank that is not below world_size, or a
                 transform, which works on single samples.
         """
-        if self._transform is not None:
+        if self.transform is not None:
             raise BadInputError(
                 "batches() hands out whole batches, but this dataset has a transform for single samples. "
                 "Use a DataLoader, or build the dataset without transform= and change the batches."
             )
+        rank, world_size = resolve_rank(rank, world_size)
         plan = epoch_batches(
             len(self),
             batch_size=batch_size,

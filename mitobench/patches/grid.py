@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.volume import Index3, VoxelSize
+from mitobench.volume import Index3
 
 PatchShape = tuple[int, int] | tuple[int, int, int]
 """(y, x) for a piece of one slice, or (z, y, x)."""
@@ -38,31 +38,6 @@ def as_index3(value: Sequence[int], *, what: str, fill: int = 1) -> Index3:
             f"{what} is {tuple(value)}; expected (y, x) or (z, y, x), every number at least 1."
         )
     return numbers[0], numbers[1], numbers[2]
-
-
-def patch_shape_from_nm(extent_nm: Sequence[float], *, voxel_size_nm: VoxelSize) -> Index3:
-    """The patch shape whose extent is nearest to a physical one.
-
-    Args:
-        extent_nm: (z, y, x) in nanometres.
-        voxel_size_nm: (z, y, x) in nanometres.
-
-    Returns:
-        (z, y, x) in voxels, at least 1 each.
-
-    Raises:
-        BadInputError: Not three positive numbers.
-
-    Example:
-        >>> patch_shape_from_nm((500, 1024, 1024), voxel_size_nm=(50, 4, 4))
-        (10, 256, 256)
-    """
-    if len(extent_nm) != 3 or min(extent_nm) <= 0:
-        raise BadInputError(
-            f"extent_nm is {tuple(extent_nm)}; expected three positive numbers (z, y, x) in nanometres."
-        )
-    z, y, x = (max(1, round(n / step)) for n, step in zip(extent_nm, voxel_size_nm, strict=True))
-    return z, y, x
 
 
 def grid_origins(
