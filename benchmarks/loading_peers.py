@@ -90,6 +90,16 @@ def _(files: Path, places: list[list[int]], patch: tuple[int, int, int], workers
     return count(torch_loader(our_patches(files, places, patch), workers), lambda b: len(b["image"]))
 
 
+@entry(LOADERS, "mitobench: DataLoader over PatchStream(threads)", "mitobench", "torch")
+def _(files: Path, places: list[list[int]], patch: tuple[int, int, int], workers: int) -> Batches:
+    from torch.utils.data import DataLoader
+
+    from mitobench.patches import PatchStream
+
+    stream = PatchStream(our_patches(files, places, patch), BATCH, shuffle=False, threads=workers)
+    return count(DataLoader(stream, batch_size=None, collate_fn=stream.collate), lambda b: len(b["image"]))
+
+
 @entry(LOADERS, "mitobench: batches(threads)", "mitobench")
 def _(files: Path, places: list[list[int]], patch: tuple[int, int, int], workers: int) -> Batches:
     patches = our_patches(files, places, patch)

@@ -66,7 +66,7 @@ def _our_rows(files: Path, path: Path) -> Any:
     from mitobench.segmenter import no_progress
 
     patches = our_patches(files, grid_places(arrays(files)[0].shape, FLAT), FLAT)
-    features = hub._features(patches, "bytes")
+    features = hub.features_of(patches, "bytes")
     if not path.exists():
         hub._write(path, patches, features.arrow_schema, "bytes", no_progress)
     return hf.Dataset.from_file(str(path), info=hf.DatasetInfo(features=features))
@@ -88,6 +88,17 @@ def _(files: Path, places: Any, patch: Any, workers: int) -> Batches:
     return count(
         torch_loader(patches, workers, shuffle=True, collate_fn=patches.collate), lambda b: len(b["image"])
     )
+
+
+@entry(HUB, "mitobench: DataLoader over PatchStream(HubPatches)", "mitobench", "datasets", "torch")
+def _(files: Path, places: Any, patch: Any, workers: int) -> Batches:
+    from torch.utils.data import DataLoader
+
+    from mitobench.datasets.hub_rows import HubPatches
+    from mitobench.patches import PatchStream
+
+    stream = PatchStream(HubPatches(open_rows(files, "ours")), BATCH, threads=workers)
+    return count(DataLoader(stream, batch_size=None, collate_fn=stream.collate), lambda b: len(b["image"]))
 
 
 @entry(HUB, "mitobench: HubPatches.batches(threads)", "mitobench", "datasets")

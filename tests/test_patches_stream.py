@@ -97,7 +97,7 @@ def test_torch_takes_it_for_its_own_iterable() -> None:
     assert isinstance(stream, data.IterableDataset)
     assert issubclass(PatchStream, data.IterableDataset)
     assert isinstance(copy.copy(stream), data.IterableDataset)
-    loader = data.DataLoader(stream, batch_size=None)
+    loader = data.DataLoader(stream, batch_size=None, collate_fn=stream.collate)
     batches = list(loader)
     assert len(loader) == len(batches)
     assert _origins(batches) == _origins(stream)
@@ -105,6 +105,9 @@ def test_torch_takes_it_for_its_own_iterable() -> None:
         assert np.array_equal(batch["image"].numpy(), expected["image"])
         assert np.array_equal(batch["mask"].numpy(), expected["mask"])
         assert batch["volume"] == expected["volume"]
+    plain = data.DataLoader(stream, batch_size=None)
+    assert _origins(plain) == _origins(stream)
+    assert isinstance(next(iter(plain))["image"], pytest.importorskip("torch").Tensor)
 
 
 @pytest.mark.slow
@@ -237,5 +240,6 @@ def test_monai_takes_patches_and_streams() -> None:
     turned, plain = cached[7], patches[7]
     assert sorted(np.asarray(turned["mask"]).ravel().tolist()) == sorted(plain["mask"].ravel().tolist())
     assert np.allclose(np.sort(np.asarray(turned["image"]).ravel()), np.sort(plain["image"].ravel() / 255))
-    loader = ThreadDataLoader(PatchStream(patches, 7, seed=1), batch_size=None, num_workers=0)
+    stream = PatchStream(patches, 7, seed=1)
+    loader = ThreadDataLoader(stream, batch_size=None, num_workers=0, collate_fn=stream.collate)
     assert _origins(loader) == _origins(patches.batches(7, seed=1))

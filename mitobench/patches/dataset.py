@@ -7,7 +7,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mitobench.arrays.mapped import portable, restored
 from mitobench.errors import BadInputError, ShapeError
 from mitobench.patches.batch import PatchBatch
 from mitobench.patches.extent import shape_for
@@ -15,6 +14,7 @@ from mitobench.patches.foreground import patch_foreground, patch_has_foreground
 from mitobench.patches.gather import gather_images, gather_masks, plain_array
 from mitobench.patches.gathered import GatheredPatches
 from mitobench.patches.grid import Edge, Origins, as_index3, check_patch_fits, grid_origins
+from mitobench.patches.mapped import portable, restored
 from mitobench.patches.sample import PatchTable
 from mitobench.volume import Volume
 

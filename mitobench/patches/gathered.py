@@ -75,15 +75,9 @@ class GatheredPatches(Sequence[Any]):
         Raises:
             MissingExtraError: torch is not loaded, so there is no DataLoader either; use `batches`.
         """
-        torch = sys.modules.get("torch")
-        if torch is None:
-            raise MissingExtraError("torch", "train", "collate, the collate_fn of a torch DataLoader,")
-        if not isinstance(samples, BatchView):
-            return torch.utils.data.default_collate(list(samples))
-        return {
-            name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-            for name, value in samples.arrays.items()
-        }
+        if isinstance(samples, BatchView):
+            return as_tensors(samples.arrays)
+        return loaded_torch().utils.data.default_collate(list(samples))
 
     def batches(
         self,
@@ -134,3 +128,24 @@ class GatheredPatches(Sequence[Any]):
             world_size=world_size,
         )
         return read_ahead(self.gather, plan, threads=threads)
+
+
+def as_tensors(batch: PatchBatch) -> dict[str, Any]:
+    """A batch with tensors over the memory of its arrays.
+
+    Raises:
+        MissingExtraError: torch is not loaded.
+    """
+    torch = loaded_torch()
+    return {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in batch.items()
+    }
+
+
+def loaded_torch() -> Any:
+    """torch, which whoever has a DataLoader has imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        raise MissingExtraError("torch", "train", "collate, the collate_fn of a torch DataLoader,")
+    return torch

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mitobench.errors import BadInputError
 from mitobench.patches.batch import BatchView, PatchBatch
 from mitobench.patches.dataset import PatchDataset
-from mitobench.patches.gathered import GatheredPatches
+from mitobench.patches.gathered import GatheredPatches, as_tensors
 from mitobench.patches.loader import epoch_batches, read_ahead
 from mitobench.patches.ranks import Rank, resolve_rank
 from mitobench.patches.sample import RandomPatchSampler
@@ -24,9 +24,9 @@ _SAMPLES_AT_ONCE = 32
 class PatchStream:
     """One epoch of patches for each loop over it; for torch it is an `IterableDataset`.
 
-    `DataLoader(stream, batch_size=None)` gives dicts of tensors that share the gathered memory: the stream's
-    threads read ahead, so no worker processes are needed. With `num_workers` each worker gathers every n-th
-    batch, and the batches come in the same order. What comes when depends on (seed, epoch, rank) alone: call
+    `DataLoader(stream, batch_size=None, collate_fn=stream.collate)` gives dicts of tensors that share the gathered
+    memory: the stream's threads read ahead, so no worker processes are needed. With `num_workers` each worker gathers
+    every n-th batch, and the batches come in the same order. What comes when depends on (seed, epoch, rank) alone: call
     `set_epoch` before each epoch, which persistent workers hear too.
 
     Make the stream after `import torch`: it is then registered with torch, which is never imported here.
@@ -111,6 +111,17 @@ class PatchStream:
             plan = plan[worker::workers]
         batches = read_ahead(patches.gather, plan, threads=self._threads if workers == 1 else 0)
         return batches if self._batch_size is not None else self._samples(batches)
+
+    def collate(self, batch: Any) -> Any:
+        """The `collate_fn` of a DataLoader with batch_size=None, as MONAI's want one: tensors, no copy.
+
+        Args:
+            batch: What a loop over the stream gives.
+
+        Raises:
+            MissingExtraError: torch is not loaded.
+        """
+        return as_tensors(batch)
 
     def __getitem__(self, index: Any) -> Any:
         raise TypeError(
