@@ -90,3 +90,28 @@ class Volume:
     def mask(self) -> Mask | None:
         """True where the labels say mitochondrion, (z, y, x); None without labels. Reads the whole volume."""
         return None if self.labels is None else self.labels != 0
+
+    def as_dask(self, what: str = "image", *, chunks: Any = "auto") -> Any:
+        """One array of the volume as a `dask.array.Array` of blocks; nothing is read until they are computed.
+
+        Blocks of a memory map travel to workers as the name of their file, so that each reads its own.
+
+        Args:
+            what: "image", "labels" or "ignore".
+            chunks: As in dask, such as (16, 512, 512).
+
+        Returns:
+            (z, y, x), dtype of the array.
+
+        Raises:
+            BadInputError: The volume has no such array.
+            MissingExtraError: dask is not installed.
+        """
+        from mitobench.arrays.dasks import as_dask
+
+        found = {"image": self.image, "labels": self.labels, "ignore": self.ignore}
+        array = found.get(what)
+        if array is None:
+            there = ", ".join(name for name, value in found.items() if value is not None)
+            raise BadInputError(f"Volume {self.name!r} has no {what!r}; it has {there}.")
+        return as_dask(array, chunks=chunks)

@@ -43,7 +43,7 @@ ROOMS = {
     "tifffile": ("arrays",),
     "h5py": ("arrays",),
     "distributed": ("workers",),
-    "dask": ("workers",),
+    "dask": ("workers", "arrays/dasks"),
     "zarr": ("arrays", "benchmark/container", "benchmark/stream"),
     "datasets": ("datasets/hub", "api"),
     "pandas": ("datasets/table", "benchmark/leaderboard", "metrics/tables"),

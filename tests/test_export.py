@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from split_toys import CARD, SHAPE, non_commercial, toy_split
 
-from mitobench.arrays import open_array, read_nifti_bytes, sha256_of_array, writers
+from mitobench.arrays import group_writers, open_array, read_nifti_bytes, sha256_of_array, writers
 from mitobench.datasets import export_folder
 from mitobench.datasets.export import FORMS, export_dataset, export_splits
 from mitobench.errors import BadInputError, DtypeError, MissingExtraError, UnknownNameError
@@ -27,6 +27,9 @@ VOLUME_FORMS = [form for form in FORMS if form not in ("parquet", "hf")]
 def _read(folder: Path, form: str, volume: str, what: str) -> Any:
     if form == "zarr":
         return open_array(folder / f"{volume}.zarr" / what)[:]
+    if form == "hdf5":
+        with pytest.importorskip("h5py").File(folder / f"{volume}.h5") as file:
+            return file[what][:] if what in file else None
     if form == "nifti":
         return read_nifti_bytes((folder / f"{volume}.{what}.nii").read_bytes(), volume)
     return open_array(folder / f"{volume}.{what}.{'tif' if form == 'tiff' else 'npy'}")[:]
@@ -47,6 +50,8 @@ def test_whole_volumes_come_back(tmp_path: Path, form: str) -> None:
         for what in ("image", "labels", "ignore"):
             array = getattr(volume, what)
             if array is None:
+                if form == "hdf5":
+                    assert _read(out / "train", form, volume.name, what) is None
                 assert not list((out / "train").rglob(f"{volume.name}*{what}*"))
                 continue
             found = _read(out / "train", form, volume.name, what)
@@ -79,6 +84,11 @@ def test_other_tools_know_the_voxel_size(tmp_path: Path) -> None:
     assert scales["datasets"][0]["coordinateTransformations"] == [{"type": "scale", "scale": [30, 8, 8]}]
     assert group.attrs["mitobench"]["split_manifest_sha256"] == split.manifest_sha256
     assert group.attrs["mitobench"]["licence"] == "CC-BY-4.0"
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(export_splits([split], to="hdf5", out=tmp_path / "h") / "train/a.h5") as file:
+        assert file["image"].attrs["element_size_um"].tolist() == [0.03, 0.008, 0.008]
+        assert file["image"].chunks is None
+        assert json.loads(file.attrs["mitobench"])["citation"] == "Somebody (2020)"
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "int64", "uint64", "bool"])
@@ -119,7 +129,9 @@ def test_shards_of_zarr_are_written_one_by_one(tmp_path: Path) -> None:
 
     source: Any = Source()
     source.shape = shape
-    writers.write_zarr_group(tmp_path / "a.zarr", {"image": source}, voxel_size_nm=(1, 1, 1), attributes={})
+    group_writers.write_zarr_group(
+        tmp_path / "a.zarr", {"image": source}, voxel_size_nm=(1, 1, 1), attributes={}
+    )
     assert max(read) <= 64 * 1024 * 1024
     assert len(read) == 4
     whole = source[tuple(slice(0, n) for n in shape)]
@@ -340,7 +352,8 @@ def test_a_full_disk_is_told_before_anything_is_written(
     ("options", "error", "problem"),
     [
         ({"to": "jpeg"}, UnknownNameError, "Unknown form of export 'jpeg'"),
-        ({"splits": ["trian"]}, UnknownNameError, "trian"),
+        ({"splits": ["testing"]}, UnknownNameError, "testing"),
+        ({"target": "nucleus"}, UnknownNameError, "nucleus"),
         ({"splits": []}, BadInputError, "no split to export"),
         ({"patch_shape": (8, 8)}, BadInputError, "whole volumes"),
         ({"to": "parquet", "shard_mb": 0}, BadInputError, "shard_mb is 0"),
@@ -364,6 +377,20 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(MissingExtraError, match=r"mitobench\[hub\]"):
         export_splits([toy_split()], to="parquet", out=tmp_path / "out", patch_shape=(8, 8))
     assert export_splits([toy_split()], to="zarr", out=tmp_path / "z").is_dir()
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match=r"mitobench\[hdf5\]"):
+        export_splits([toy_split()], to="hdf5", out=tmp_path / "h")
+
+
+def test_an_unknown_voxel_size_is_told(tmp_path: Path) -> None:
+    """The files have to say something; the card says that it is a stand-in."""
+    split = toy_split()
+    assert "30 x 8 x 8" in (split.to_zarr(tmp_path / "known") / "README.md").read_text()
+    for volume in split:
+        object.__setattr__(volume, "voxel_size_known", False)
+    text = (split.to_zarr(tmp_path / "out") / "README.md").read_text()
+    assert "not known; files say 1" in text
+    assert "30 x 8 x 8" not in text
 
 
 def test_split_to_zarr_is_the_short_way(tmp_path: Path) -> None:

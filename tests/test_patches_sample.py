@@ -273,6 +273,13 @@ def test_bad_lengths_say_what_is_wrong(options: dict, problem: str) -> None:
         RandomPatchSampler(volumes, **options)
 
 
+def test_lengths_need_a_voxel_size() -> None:
+    """A stand-in of 1 nm is no size to cut by."""
+    volume = replace(_volume(_one_blob()), voxel_size_known=False)
+    with pytest.raises(BadInputError, match="nobody states the voxel size of a"):
+        PatchDataset([volume], patch_shape_nm=(64, 64))
+
+
 @given(
     steps=st.tuples(*[st.floats(1, 100)] * 3),
     voxels=st.integers(1, 10**7),

@@ -1,11 +1,9 @@
-"""Whole volumes written as TIFF, NIfTI or zarr, slab by slab. What goes into a folder is decided elsewhere."""
+"""Single arrays written as npy, TIFF or NIfTI, slab by slab. What goes into a folder is decided elsewhere."""
 
 import math
 import os
-import shutil
 import struct
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,6 @@ _IMAGEJ_BYTES = 4_000_000_000
 _NIFTI_DTYPES = {"u1": 2, "i2": 4, "i4": 8, "i1": 256, "u2": 512, "u4": 768, "i8": 1024, "u8": 1280}
 _NIFTI_LONGEST = 32767
 _NIFTI_MICRONS = 3
-_CHUNK = (16, 128, 128)
-# Chunks of a shard: one file of up to 64 MB of uint8, and what is held in memory while writing.
-_SHARD = (4, 8, 8)
-_ZSTD_LEVEL = 3
 
 
 def write_npy(
@@ -58,7 +52,7 @@ def write_tiff(
     metadata = {"axes": "ZYX", "spacing": z, "unit": "um"}
     if not imagej:
         metadata |= {"voxel_size_nm": list(voxel_size_nm)}
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     try:
         with tifffile.TiffWriter(temporary, imagej=imagej, bigtiff=not imagej, byteorder="<") as file:
             file.write(
@@ -69,7 +63,7 @@ def write_tiff(
                 resolution=(1 / x, 1 / y),
                 metadata=metadata,
             )
-        _settle(temporary, path)
+        settle(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -98,70 +92,15 @@ def write_nifti(
             f"{path.name}: the shape is {tuple(array.shape)}, but NIfTI-1 has no axis longer than "
             f"{_NIFTI_LONGEST}. Write zarr, TIFF or npy instead."
         )
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(_nifti_header(array.shape, dtype, voxel_size_nm))
             for page in _pages(array, dtype, path.name, progress):
                 file.write(page.data)
-        _settle(temporary, path)
+        settle(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def write_zarr_group(
-    path: Path,
-    arrays: Mapping[str, ArraySource],
-    *,
-    voxel_size_nm: Any,
-    attributes: Mapping[str, Any],
-    progress: Progress = no_progress,
-) -> None:
-    """A zarr v3 group with one sharded, zstd-packed array per name; viewers of OME-Zarr 0.5 open its image.
-
-    Args:
-        path: Folder to write; it must not exist.
-        arrays: {"image": (z, y, x), ...}, all of one shape.
-        voxel_size_nm: (z, y, x).
-        attributes: What else the group shall say of itself, plain JSON.
-        progress: Told (shards done, shards in all, folder name).
-    """
-    import zarr
-    from zarr.codecs import ZstdCodec
-
-    temporary = _temporary(path)
-    scale = {"type": "scale", "scale": list(voxel_size_nm)}
-    ome = {
-        "version": "0.5",
-        "multiscales": [
-            {
-                "axes": [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"],
-                "datasets": [{"path": "image", "coordinateTransformations": [scale]}],
-            }
-        ],
-    }
-    try:
-        group = zarr.create_group(temporary, overwrite=True, attributes={"ome": ome, **attributes})
-        targets = {
-            name: group.create_array(
-                name,
-                shape=tuple(array.shape),
-                dtype=np.dtype(array.dtype),
-                chunks=_CHUNK,
-                shards=_shard_shape(array.shape),
-                compressors=ZstdCodec(level=_ZSTD_LEVEL),
-                dimension_names=("z", "y", "x"),
-                attributes={"voxel_size_nm": list(voxel_size_nm)},
-            )
-            for name, array in arrays.items()
-        }
-        boxes = [(name, box) for name, array in arrays.items() for box in _shard_boxes(array.shape)]
-        for done, (name, box) in enumerate(boxes, start=1):
-            targets[name][box] = np.asarray(arrays[name][box])
-            progress(done, len(boxes), path.name)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _stored(dtype: Any) -> np.dtype[Any]:
@@ -198,23 +137,12 @@ def _nifti_header(shape: tuple[int, ...], dtype: np.dtype[Any], voxel_size_nm: A
     return bytes(header)
 
 
-def _shard_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Whole chunks: as many as a shard may have, or as the volume needs."""
-    return tuple(c * min(most, -(-n // c)) for n, c, most in zip(shape, _CHUNK, _SHARD, strict=True))
-
-
-def _shard_boxes(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    step = _shard_shape(shape)
-    corners = product(*(range(0, n, s) for n, s in zip(shape, step, strict=True)))
-    for corner in corners:
-        yield tuple(slice(a, min(a + s, n)) for a, s, n in zip(corner, step, shape, strict=True))
-
-
-def _temporary(path: Path) -> Path:
+def temporary_name(path: Path) -> Path:
+    """Where a file or folder is written before it gets its name."""
     return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
 
 
-def _settle(temporary: Path, path: Path) -> None:
+def settle(temporary: Path, path: Path) -> None:
     """Give a written file its name once its bytes are on the disk."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())

@@ -8,7 +8,7 @@ import typer
 from mitobench.cli.console import progress_bar, say
 from mitobench.errors import BadInputError
 
-Form = Literal["parquet", "hf", "zarr", "npy", "tiff", "nifti"]
+Form = Literal["parquet", "hf", "zarr", "hdf5", "npy", "tiff", "nifti"]
 _PATCHES = "For parquet and hf: "
 
 
@@ -17,7 +17,7 @@ def export(
     to: Annotated[
         Form,
         typer.Option(
-            help="parquet or hf: patches for Hugging Face; zarr, npy, tiff or nifti: whole volumes.",
+            help="parquet or hf: patches for Hugging Face; zarr, hdf5, npy, tiff or nifti: whole volumes.",
             show_default=False,
         ),
     ],
@@ -26,6 +26,9 @@ def export(
         list[str] | None, typer.Option(help="Split; repeat for several. All with labels if left out.")
     ] = None,
     version: Annotated[int | None, typer.Option(help="Version of the split; the newest if left out.")] = None,
+    target: Annotated[
+        str, typer.Option(help="Whose labels; the card of a dataset lists others.")
+    ] = "mitochondrion",
     patch_shape: Annotated[
         str | None,
         typer.Option(metavar="Y,X", help=_PATCHES + "voxels, Y,X or Z,Y,X; 256,256 if left out."),
@@ -61,7 +64,7 @@ def export(
     given = {key: value for key, value in options.items() if value is not None}
     with progress_bar() as progress:
         folder = export_dataset(
-            name, to=to, out=out, splits=split, version=version, progress=progress, **given
+            name, to=to, out=out, splits=split, target=target, version=version, progress=progress, **given
         )
     say(f"{name}: written to {folder}; read README.md and LICENCE.txt there before you pass it on.")
 

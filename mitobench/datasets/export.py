@@ -1,13 +1,15 @@
 """A dataset in a form that other tools read, with licence, citation and split hash beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from mitobench.arrays.group_writers import write_hdf5, write_zarr_group
 from mitobench.arrays.hashes import ArraySource
-from mitobench.arrays.writers import write_nifti, write_npy, write_tiff, write_zarr_group
+from mitobench.arrays.writers import write_nifti, write_npy, write_tiff
+from mitobench.datasets.card import MAIN_TARGET
 from mitobench.datasets.export_folder import Piece, write_folder
 from mitobench.datasets.export_notes import notes, size_category
 from mitobench.datasets.manifest import load_manifest
@@ -20,14 +22,16 @@ from mitobench.volume import Volume
 if TYPE_CHECKING:
     from mitobench.datasets.hub import Encoding
 
-Form = Literal["parquet", "hf", "zarr", "npy", "tiff", "nifti"]
+Form = Literal["parquet", "hf", "zarr", "hdf5", "npy", "tiff", "nifti"]
 """parquet, hf: patches for Hugging Face `datasets`. The others: whole volumes."""
 
-FORMS: tuple[Form, ...] = ("parquet", "hf", "zarr", "npy", "tiff", "nifti")
+FORMS: tuple[Form, ...] = ("parquet", "hf", "zarr", "hdf5", "npy", "tiff", "nifti")
 _FILES = MappingProxyType(
     {"npy": (".npy", write_npy), "tiff": (".tif", write_tiff), "nifti": (".nii", write_nifti)}
 )
 """{form: (suffix, writer of one array)}."""
+_GROUPS = MappingProxyType({"zarr": (".zarr", write_zarr_group), "hdf5": (".h5", write_hdf5)})
+"""{form: (suffix, writer of all arrays of a volume)}."""
 _FORMAT = 1
 _SHARD_MB = 500
 _MB = 10**6
@@ -37,6 +41,7 @@ _HOW_TO = MappingProxyType(
         "parquet": 'import datasets\n\ndata = datasets.load_dataset("{out}")',
         "hf": 'import datasets\n\ndata = datasets.load_from_disk("{out}")',
         "zarr": 'import zarr\n\nimage = zarr.open_group("{out}/{volume}.zarr", mode="r")["image"]',
+        "hdf5": 'import h5py\n\nimage = h5py.File("{out}/{volume}.h5")["image"]',
         "npy": 'import numpy as np\n\nimage = np.load("{out}/{volume}.image.npy", mmap_mode="r")',
         "tiff": 'import tifffile\n\nimage = tifffile.memmap("{out}/{volume}.image.tif", mode="r")',
         "nifti": 'import nibabel\n\nimage = nibabel.load("{out}/{volume}.image.nii").dataobj  # (x, y, z)',
@@ -53,6 +58,7 @@ def export_dataset(
     to: Form,
     out: Path | str,
     splits: Sequence[str] | None = None,
+    target: str = MAIN_TARGET,
     version: int | None = None,
     root: Path | str | None = None,
     download: bool = True,
@@ -67,10 +73,11 @@ def export_dataset(
     Args:
         name: Dataset key.
         to: "parquet": shards of patches that `datasets.load_dataset` reads and the hub shows. "hf": the same as
-            Arrow files for `datasets.load_from_disk`. "zarr": a sharded group per volume. "npy", "tiff", "nifti":
-            a file per volume and kind of array.
+            Arrow files for `datasets.load_from_disk`. "zarr": a sharded group per volume. "hdf5": a file per
+            volume with one dataset per array. "npy", "tiff", "nifti": a file per volume and kind of array.
         out: Folder to make; it must not exist.
         splits: Names of splits; None = all with labels.
+        target: Whose labels; the card lists others than "mitochondrion".
         version: Version of the split manifest; None = newest.
         root: Data root; None = MITOBENCH_DATA, else the user's cache folder.
         download: Whether the network may be used.
@@ -83,7 +90,7 @@ def export_dataset(
         The folder.
 
     Raises:
-        UnknownNameError: No such dataset, split, version or form.
+        UnknownNameError: No such dataset, split, target, version or form.
         BadInputError: `out` is there already, the disk is too full, or options that do not fit the form.
         MissingExtraError: Hugging Face `datasets` is not installed, for parquet and hf.
     """
@@ -96,17 +103,29 @@ def export_dataset(
     )
     for split in names:
         manifest.boxes(split)  # refuses unknown names before anything is fetched
-    loaded = [
-        load_split(name, split, version=manifest.version, root=root, download=download, progress=progress)
-        for split in names
-    ]
-    return export_splits(loaded, to=to, out=out, progress=progress, **options)
+    where: dict[str, Any] = {
+        "version": manifest.version,
+        "root": root,
+        "download": download,
+        "progress": progress,
+    }
+    loaded = [load_split(name, split, target=target, **where) for split in names]
+    return export_splits(loaded, to=to, out=out, target=target, progress=progress, **options)
 
 
 def export_splits(
-    splits: Sequence[Split], *, to: Form, out: Path | str, progress: Progress = no_progress, **options: Any
+    splits: Sequence[Split],
+    *,
+    to: Form,
+    out: Path | str,
+    target: str = MAIN_TARGET,
+    progress: Progress = no_progress,
+    **options: Any,
 ) -> Path:
-    """Write splits of one dataset and version that are already open; see `export_dataset`."""
+    """Write splits of one dataset and version that are already open; `target` is what they were opened with.
+
+    All else is as in `export_dataset`.
+    """
     if not splits:
         raise BadInputError("There is no split to export; expected at least one.")
     folder = Path(out)
@@ -129,6 +148,7 @@ def export_splits(
         "split_version": splits[0].version,
         "split_manifest_sha256": splits[0].manifest_sha256,
         "label_version": splits[0].manifest.label_version,
+        "target": target,
         "splits": [split.split for split in splits],
         "to": to,
         "options": options,
@@ -187,8 +207,14 @@ def _arrays(volume: Volume) -> dict[str, Any]:
 
 
 def _volume_pieces(split: Split, volume: Volume, to: str) -> list[Piece]:
-    if to == "zarr":
-        return [Piece(path=f"{split.split}/{volume.name}.zarr", write=partial(_write_zarr, split, volume))]
+    if to in _GROUPS:
+        suffix, write_group = _GROUPS[to]
+        return [
+            Piece(
+                path=f"{split.split}/{volume.name}{suffix}",
+                write=partial(_write_group, write_group, split, volume),
+            )
+        ]
     suffix, write = _FILES[to]
 
     def one(array: ArraySource, path: Path, progress: Progress) -> None:
@@ -200,7 +226,9 @@ def _volume_pieces(split: Split, volume: Volume, to: str) -> list[Piece]:
     ]
 
 
-def _write_zarr(split: Split, volume: Volume, path: Path, progress: Progress) -> None:
+def _write_group(
+    write: Callable[..., None], split: Split, volume: Volume, path: Path, progress: Progress
+) -> None:
     attributes = {
         "dataset": split.dataset,
         "split": split.split,
@@ -213,7 +241,7 @@ def _write_zarr(split: Split, volume: Volume, path: Path, progress: Progress) ->
         "non_commercial": split.card.licence.non_commercial,
         "citation": split.card.citation,
     }
-    write_zarr_group(
+    write(
         path,
         _arrays(volume),
         voxel_size_nm=volume.voxel_size_nm,

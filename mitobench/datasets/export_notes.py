@@ -6,6 +6,7 @@ from typing import Any
 
 from mitobench.datasets.card import DatasetCard
 from mitobench.datasets.split import Split
+from mitobench.volume import Volume
 
 _HUB_LICENCES = frozenset(
     {
@@ -70,7 +71,11 @@ def _readme(
     splits: Sequence[Split], *, plan: Mapping[str, Any], front_matter: Mapping[str, Any], how_to: str
 ) -> str:
     card = splits[0].card
-    volumes = [f"| {s.split} | {v.name} | {' x '.join(map(str, v.shape))} |" for s in splits for v in s]
+    volumes = [
+        f"| {s.split} | {v.name} | {' x '.join(map(str, v.shape))} | {_voxel_size(v)} | {v.label_kind} |"
+        for s in splits
+        for v in s
+    ]
     flaws = [f"- {flaw}" for flaw in card.known_flaws]
     lines = [
         "---",
@@ -82,8 +87,7 @@ def _readme(
         f"- Specimen: {card.specimen}",
         f"- Tissue: {card.tissue}",
         f"- Modality: {card.modality}",
-        f"- Voxel size (z, y, x): {' x '.join(f'{step:g}' for step in card.voxel_size_nm)} nm",
-        f"- Labels: {card.label_kind}, version {card.label_version}",
+        f"- Labels: {plan['target']}, version {card.label_version}",
         "",
         "## Licence",
         "",
@@ -98,8 +102,8 @@ def _readme(
         "Train on train, choose on val; a score on test counts only for a model that has seen neither its pixels",
         "nor its labels.",
         "",
-        "| split | volume | shape (z, y, x) |",
-        "|---|---|---|",
+        "| split | volume | shape (z, y, x) | voxel size, nm | labels |",
+        "|---|---|---|---|---|",
         *volumes,
         "",
         "## Load",
@@ -115,6 +119,12 @@ def _readme(
         "",
     ]
     return "\n".join(lines)
+
+
+def _voxel_size(volume: Volume) -> str:
+    if not volume.voxel_size_known:
+        return "not known; files say 1 as a stand-in"
+    return " x ".join(f"{step:g}" for step in volume.voxel_size_nm)
 
 
 def _header(card: DatasetCard) -> dict[str, Any]:

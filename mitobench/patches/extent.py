@@ -122,8 +122,8 @@ def shape_for(
         (y, x) or (z, y, x) in voxels.
 
     Raises:
-        BadInputError: Neither or both are given, numbers that cannot be used, or volumes whose voxel sizes
-            make different shapes of one length in nm.
+        BadInputError: Neither or both are given, numbers that cannot be used, or volumes whose voxel sizes are not
+            known or make different shapes of one length in nm.
     """
     if (patch_shape is None) == (patch_shape_nm is None):
         raise BadInputError(
@@ -135,6 +135,11 @@ def shape_for(
     wanted = tuple(float(n) for n in patch_shape_nm or ())
     if len(wanted) not in (2, 3):
         raise BadInputError(f"patch_shape_nm is {wanted}; expected (y, x) or (z, y, x) in nanometres.")
+    if unknown := [volume.name for volume in volumes if not volume.voxel_size_known]:
+        raise BadInputError(
+            f"patch_shape_nm is {wanted}, but nobody states the voxel size of {', '.join(unknown)}. "
+            "Give patch_shape in voxels."
+        )
     shapes = {
         patch_shape_from_nm((volume.voxel_size_nm[0], *wanted)[-3:], voxel_size_nm=volume.voxel_size_nm)
         for volume in volumes
