@@ -1,5 +1,6 @@
 """A web host on this machine that misbehaves on demand. Used by the fetch tests only."""
 
+import gzip
 import re
 import threading
 import time
@@ -114,7 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._start(302, 0, Location=where)
 
     def _status(self, status: str) -> None:
-        self._start(int(status), 0, Retry_After="0")
+        code, _, wait = status.partition(":")
+        self._start(int(code), 0, Retry_After=wait or "0")
+
+    def _gzip(self, n: str) -> None:
+        """Packed although nobody asked; cut after n bytes where n is given."""
+        body = gzip.compress(self.host.content)
+        self._start(200, len(body), Content_Encoding="gzip")
+        self.wfile.write(body[: int(n) if n else None])
 
     def _other_etag_206(self, _: str) -> None:
         """Ignores If-Range and continues another file."""

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from fake_host import Host, serving
 
-from mitobench.datasets.download import Patience, check_url, download
+from mitobench.datasets.download import download
 from mitobench.datasets.partial import Note, Partial
 from mitobench.datasets.remote import RemoteFile
+from mitobench.datasets.web import Patience, check_url
 from mitobench.errors import FetchError
 
 QUICK = Patience(connect_s=2, stall_s=0.4, tries=3, wait_s=0.01)
@@ -106,6 +107,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from mitobench.datasets.remote import RemoteFile
+from mitobench.datasets.web import Patience, check_url
 from mitobench.datasets.download import download
 
 url, folder = sys.argv[1], Path(sys.argv[2])
@@ -286,6 +288,33 @@ def test_busy_hosts_are_asked_again(host: Host, file: RemoteFile, target: Path, 
     host.modes = [f"status:{status}"] * 2
     download(file, target, patience=QUICK)
     assert len(host.seen) == 3
+
+
+def test_a_body_packed_against_our_wish_is_unpacked(host: Host, file: RemoteFile, target: Path) -> None:
+    """Its length is that of the packed bytes, and ranges of it mean nothing: it is never continued."""
+    host.modes = ["gzip:300000", "gzip:"]
+    download(file, target, patience=QUICK)
+    assert target.read_bytes() == host.content
+    assert "range" not in host.seen[1]
+
+
+def test_a_busy_host_says_how_long_to_wait(
+    host: Host, file: RemoteFile, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retry-After counts when it is longer than our own pause, up to a limit."""
+    slept: list[float] = []
+    monkeypatch.setattr("mitobench.datasets.web.time.sleep", slept.append)
+    host.modes = ["status:429:7", "status:503:100000", "status:500"]
+    download(file, target, patience=replace(QUICK, tries=4))
+    assert slept == [7.0, QUICK.longest_wait_s, QUICK.wait_s * 4]
+
+
+def test_plain_http_after_https_is_refused(host: Host, file: RemoteFile, target: Path) -> None:
+    """Even to the same host: nobody shall read or change what was asked for in private."""
+    host.modes = ["redirect:http://example.com/file.zip"]
+    with pytest.raises(FetchError, match=r"http://example\.com/file\.zip is refused"):
+        download(file, target, patience=QUICK)
+    assert len(host.seen) == 1
 
 
 def test_every_failure_is_listed(host: Host, file: RemoteFile, target: Path) -> None:

@@ -16,8 +16,11 @@ from fakes import Fake, cdeep3m, vnc, write_zip
 from mitobench.datasets import fetch, load_split, registry
 from mitobench.datasets.archives import Published
 from mitobench.datasets.card import Licence
-from mitobench.datasets.download import Patience
+from mitobench.datasets.card_rows import download_text
 from mitobench.datasets.fetch import ensure_store, plan_file
+from mitobench.datasets.folder_journal import Journal
+from mitobench.datasets.remote import Listing, RemoteFile
+from mitobench.datasets.web import Patience
 from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError, LicenceError
 
 QUICK = Patience(connect_s=1, stall_s=1, tries=1, wait_s=0.01)
@@ -360,3 +363,57 @@ def test_cdeep3m_without_its_testset_is_told(
     rewrite(fake, {"mito_testsample/testset/images.083.png": None})
     with pytest.raises(IntegrityError, match=r"images\.083\.png"):
         fetch("cdeep3m", archives=fake.archives)
+
+
+# Files that no program may fetch
+
+
+STEPS = "1. Log in at https://example.org.\n2. Press Download."
+
+
+def test_a_gated_host_is_not_even_asked(fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is the exact steps and the command to go on with."""
+    card = fake.dataset.card
+    files = (replace(card.files[0], urls=(), manual=STEPS),)
+    gated = replace(fake.dataset, card=replace(card, files=files))
+    monkeypatch.setattr("mitobench.datasets.download.download", None)
+    with pytest.raises(FetchError) as caught:
+        ensure_store(gated, agree=True)
+    assert STEPS in str(caught.value)
+    assert "mitobench fetch vnc --from FOLDER" in str(caught.value)
+    ensure_store(gated, given=fake.archives)
+
+
+def test_a_dead_host_is_answered_with_the_steps(fake: Fake, data_root: Path) -> None:
+    """After every URL failed, what each said stands before the steps."""
+    card = fake.dataset.card
+    files = (replace(card.files[0], manual=STEPS),)
+    with pytest.raises(FetchError, match=r"(?s)127\.0\.0\.1:9.*refuses connections.*1\. Log in at"):
+        ensure_store(replace(fake.dataset, card=replace(card, files=files)), agree=True, patience=QUICK)
+
+
+def test_the_size_is_told_before_the_first_byte(fake: Fake, data_root: Path) -> None:
+    """Nobody starts a download without having been told how large it is."""
+    told: list[tuple[int, int, str]] = []
+    with pytest.raises(FetchError):
+        ensure_store(fake.dataset, agree=True, patience=QUICK, progress=lambda *now: told.append(now))
+    assert told == [(0, 0, f"vnc: download of {download_text(fake.dataset.card)}")]
+
+
+def test_a_damaged_file_of_a_folder_is_dropped_alone(
+    fake: Fake, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run brings that file again and keeps the others."""
+    folder = data_root / "downloads" / "vnc" / "raw"
+    folder.mkdir(parents=True)
+    for name, data in {"1.tif": b"one", "2.tif": b"two"}.items():
+        (folder / name).write_bytes(data)
+        Journal(folder).add(name, hashlib.sha256(data).hexdigest())
+    Journal(folder).finish()
+    (folder / "2.tif").write_bytes(b"rot")
+    file = RemoteFile(
+        name="raw", urls=(), kind="folder", listing=Listing(kind="html"), patterns=("raw/*.tif",)
+    )
+    with pytest.raises(IntegrityError, match=r"2\.tif has sha256"):
+        ensure_store(replace(fake.dataset, card=replace(fake.dataset.card, files=(file,))))
+    assert [path.name for path in folder.iterdir()] == ["1.tif"]

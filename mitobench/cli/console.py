@@ -6,8 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from mitobench.segmenter import Progress as ProgressCall
 
@@ -15,20 +26,43 @@ stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 stderr = Console(stderr=True, highlight=False)
 
 
+BYTES = ("download ", "unpack ")
+"""How the names of work start that is counted in bytes."""
+
+
+class Amount(ProgressColumn):
+    """How much is done: a count, or for work in bytes the size and the rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._columns = (MofNCompleteColumn(), DownloadColumn(), TransferSpeedColumn())
+
+    def render(self, task: Task) -> Text:
+        """The text of one bar."""
+        count, size, rate = self._columns
+        if not task.description.startswith(BYTES):
+            return count.render(task)
+        return Text.assemble(size.render(task), " ", rate.render(task))
+
+
 @contextmanager
 def progress_bar() -> Iterator[ProgressCall]:
     """Give a `progress(done, total, what)` call that draws one bar per `what` on stderr.
 
-    Nothing is drawn where stderr is not a terminal.
+    Bars of bytes, which `BYTES` tells, show the rate too; all show the time left, where the total is known. No bar
+    is drawn where stderr is not a terminal. Nothing done of nothing is no bar but a line, which is always printed.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), Amount(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bars:
         tasks = {}
 
         def show(done: int, total: int, what: str) -> None:
+            if not done and not total:
+                stderr.print(what, markup=False, soft_wrap=True)
+                return
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+                tasks[what] = bars.add_task(what, total=total or None)
+            bars.update(tasks[what], completed=done, total=total or None)
 
         yield show
 

@@ -10,7 +10,8 @@ from typing import BinaryIO, Self
 
 from mitobench.arrays.hashes import SLAB_BYTES
 from mitobench.datasets.filestate import KnownHashes, State
-from mitobench.datasets.members import Container, open_container
+from mitobench.datasets.folder_journal import hash_of_hashes
+from mitobench.datasets.members import Container, Tree, open_container
 from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.tar import is_tar
 from mitobench.errors import IntegrityError
@@ -26,7 +27,7 @@ class Published:
     Args:
         places: {file of the card: zip, tar, folder or plain file that holds it}.
         scratch: Folder where packed tars are unpacked into plain ones; None = beside each.
-        progress: Told about unpacking.
+        progress: Told about unpacking and checking.
         known: Hashes of files as another process knows them; those that have not changed are not read again.
 
     Raises:
@@ -50,6 +51,7 @@ class Published:
         self._seen: dict[str, str] = {}
         self._covered: set[str] = set()
         self._opened: list[Container] = []
+        self._progress = progress
         for file, path in places.items():
             opened = open_container(file, path, scratch=scratch, progress=progress)
             self._opened.append(opened)
@@ -82,6 +84,18 @@ class Published:
     def names(self, pattern: str) -> list[str]:
         """The members that fit one of the card's patterns, in natural order (2 before 10)."""
         return list(self._patterns[pattern])
+
+    def has(self, member: str) -> bool:
+        """Whether there is such a file, in a folder whose host may say that there is none.
+
+        Raises:
+            IntegrityError: Nobody asked the host for it.
+        """
+        if member in self._where:
+            return True
+        if any(isinstance(one, Tree) and one.is_absent(member) for one in self._opened):
+            return False
+        raise IntegrityError(f"{member} was never asked for, so nobody knows whether it exists. Fetch again.")
 
     def read(self, member: str) -> bytes:
         """The bytes of one member, checked where its hash, or that of its zip, is known.
@@ -152,7 +166,7 @@ class Published:
 
     def _cover(self, file: RemoteFile, path: Path, opened: Container) -> None:
         """Take an archive whose own hash vouches for whatever is in it."""
-        found = self._files.of(path)
+        found = self._hash_tree(path, opened) if isinstance(opened, Tree) else self._files.of(path)
         if file.sha256 not in {None, found}:
             raise IntegrityError(
                 f"{path} has sha256 {found}, the card says {file.sha256}. "
@@ -163,6 +177,20 @@ class Published:
             self._patterns[pattern] = opened.match(pattern)
             self._where.update(dict.fromkeys(self._patterns[pattern], (opened, path)))
             self._covered.update(self._patterns[pattern])
+
+    def _hash_tree(self, path: Path, tree: Tree) -> str:
+        """One hash for a folder, after each of its files was compared with the record of its download."""
+        hashes = {}
+        for number, member in enumerate(tree.names, 1):
+            name = member.split("/", 1)[1]
+            found = hashes[member] = self._files.of(path / name)
+            if tree.recorded is not None and tree.recorded[name] != found:
+                raise IntegrityError(
+                    f"{path / name} has sha256 {found}, the record of its download says {tree.recorded[name]}. "
+                    "The file is damaged or was changed; it is not used. Replace or remove it."
+                )
+            self._progress(number, len(tree.names), f"check {path.name}")
+        return hash_of_hashes(hashes.items())
 
 
 def why_not(file: RemoteFile, path: Path) -> str | None:

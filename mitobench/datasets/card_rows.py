@@ -35,7 +35,7 @@ def card_rows(card: "DatasetCard") -> list[tuple[str, str]]:
         ("Pixels may be shown", "yes" if licence.pixels_redistributable else "no"),
         ("Citation", card.citation),
         ("DOI", card.doi or ""),
-        ("Download", _download(card)),
+        ("Download", download_text(card)),
         ("On disk", _store(card)),
         ("Same tissue as", ", ".join(card.overlaps)),
         *(("Shares tissue with", f"{key}: {what}") for key, what in card.shares.items()),
@@ -65,7 +65,8 @@ def _target(target: "Target") -> str:
     return f"{target.key}: {target.label_kind}, {target.label_dtype}, {ids}{'. ' if target.note else ''}{target.note}"
 
 
-def _download(card: "DatasetCard") -> str:
+def download_text(card: "DatasetCard") -> str:
+    """Size of the published files for people; where nobody knows it, what to plan with."""
     if not card.files:
         return "none, generated"
     planned = f"{card.download_bytes / 1e6:.1f} MB"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mitobench.datasets.archives import Published, why_not
 from mitobench.datasets.card import DatasetCard
+from mitobench.datasets.card_rows import download_text
 from mitobench.datasets.convert import Source, write_store
 from mitobench.datasets.filestate import state_key
 from mitobench.datasets.journal import unfinished_bytes
@@ -25,7 +26,7 @@ from mitobench.segmenter import Progress, no_progress
 from mitobench.workers import Workers, open_workers
 
 if TYPE_CHECKING:
-    from mitobench.datasets.download import Patience
+    from mitobench.datasets.web import Patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,9 +210,19 @@ def _download_all(
     card: DatasetCard, plans: list[Plan], patience: "Patience | None", progress: Progress
 ) -> None:
     from mitobench.datasets.download import download
+    from mitobench.datasets.folder import bring_folder
 
+    if by_hand := [plan.file for plan in plans if plan.file.manual and not plan.file.urls]:
+        raise FetchError(_by_hand(card, by_hand))
+    progress(0, 0, f"{card.key}: download of {download_text(card)}")
     for plan in plans:
-        download(plan.file, plan.path, spare_bytes=card.store_bytes, patience=patience, progress=progress)
+        bring = bring_folder if plan.file.kind == "folder" else download
+        try:
+            bring(plan.file, plan.path, spare_bytes=card.store_bytes, patience=patience, progress=progress)
+        except FetchError as error:
+            if not plan.file.manual:
+                raise
+            raise FetchError(f"{error}\n{_by_hand(card, [plan.file])}") from error
 
 
 def _convert(
@@ -238,7 +249,8 @@ def _convert(
             return index
     except IntegrityError as error:
         ours = [path for path in places.values() if (root / "downloads") in path.parents]
-        named = [path for path in ours if str(path) in str(error)]
+        copies = [file for path in ours for file in (path.rglob("*") if path.is_dir() else [path])]
+        named = [path for path in copies if path.is_file() and str(path) in str(error)]
         if not named:
             raise
         for path in named:
@@ -251,6 +263,12 @@ def _convert(
 def _candidates(
     file: RemoteFile, *, given: Path | None, folders: Iterable[Path], downloads: Path
 ) -> list[Path]:
+    if file.kind == "folder":
+        tops = folders if given is None else [given]
+        found = [top / file.name for top in tops if (top / file.name).is_dir()]
+        if given is not None:
+            return found or [given]
+        return [*found, *([downloads / file.name] if (downloads / f"{file.name}.sha256").is_file() else [])]
     if given is not None:
         return [given] if given.is_file() else [*_named_in(given, file), given]
     found = [path for folder in folders for path in _named_in(folder, file)]
@@ -274,3 +292,11 @@ def _not_here(card: DatasetCard, root: Path, wanted: list[Plan]) -> str:
 
 def _passed_over(plans: list[Plan]) -> str:
     return "".join(f"\n  passed over: {line}" for plan in plans for line in plan.passed_over)
+
+
+def _by_hand(card: DatasetCard, files: list[RemoteFile]) -> str:
+    steps = "\n".join(f"{file.name}:\n{file.manual}" for file in files)
+    return (
+        f"{card.key} has to be got by hand, because its host lets no program in or is gone:\n{steps}\n"
+        f"Put everything into one folder under these names and run: mitobench fetch {card.key} --from FOLDER"
+    )

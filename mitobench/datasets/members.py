@@ -2,14 +2,15 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from mitobench.arrays import natural_key
-from mitobench.datasets.remote import RemoteFile
+from mitobench.datasets.folder_journal import Journal
+from mitobench.datasets.remote import NOT_KNOWN, RemoteFile
 from mitobench.datasets.tar import Tar
 from mitobench.errors import IntegrityError, MitobenchError
 from mitobench.segmenter import Progress, no_progress
@@ -57,7 +58,7 @@ class _Zip:
         return io.BytesIO(self.read(member))
 
     def match(self, pattern: str) -> list[str]:
-        return sorted((name for name in self._zip.namelist() if _fits(name, pattern)), key=natural_key)
+        return sorted((name for name in self._zip.namelist() if fits(name, pattern)), key=natural_key)
 
     def close(self) -> None:
         self._zip.close()
@@ -78,7 +79,7 @@ class _Tar:
         return self._tar.open(f"{self._prefix}{member}")
 
     def match(self, pattern: str) -> list[str]:
-        return sorted((name for name in self._tar.names if _fits(name, pattern)), key=natural_key)
+        return sorted((name for name in self._tar.names if fits(name, pattern)), key=natural_key)
 
     def close(self) -> None:
         """Files are open only while they are read."""
@@ -112,6 +113,45 @@ class _Folder:
 
     def close(self) -> None:
         """Files are open only while they are read."""
+
+
+class Tree:
+    """A folder of files that were downloaded one by one; what is not in its record is not looked at."""
+
+    def __init__(self, path: Path, file: RemoteFile) -> None:
+        self._path, self._name, journal = path, file.name, Journal(path)
+        self.recorded = journal.files if journal.path.is_file() else None
+        if self.recorded is not None and not journal.complete:
+            raise ValueError("its download has not finished")
+        there = self._there() if self.recorded is None else self.recorded.items()
+        self.names = [f"{self._name}/{name}" for name, sha256 in there if sha256 is not None]
+        _require(self, file)
+
+    def read(self, member: str) -> bytes:
+        """All bytes of a member."""
+        with self.open(member) as file:
+            return file.read()
+
+    def open(self, member: str) -> BinaryIO:
+        """A member for reading piece by piece."""
+        return (self._path / member.removeprefix(f"{self._name}/")).open("rb")
+
+    def match(self, pattern: str) -> list[str]:
+        """The members that fit a pattern, in natural order (2 before 10)."""
+        return sorted((name for name in self.names if fits(name, pattern)), key=natural_key)
+
+    def is_absent(self, member: str) -> bool:
+        """Whether the host was asked for that member and had none; without a record, whether it is not here."""
+        name = member.removeprefix(f"{self._name}/")
+        return name in self.recorded and self.recorded[name] is None if self.recorded is not None else True
+
+    def close(self) -> None:
+        """Files are open only while they are read."""
+
+    def _there(self) -> Iterator[tuple[str, str]]:
+        for path in sorted(self._path.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                yield path.relative_to(self._path).as_posix(), NOT_KNOWN
 
 
 class _Plain:
@@ -179,6 +219,8 @@ def open_container(
     try:
         if file.kind == "plain":
             return _Plain(path, file)
+        if file.kind == "folder":
+            return Tree(path, file)
         if path.is_dir():
             return _Folder(path, file)
         return _Zip(path, file) if file.kind == "zip" else _Tar(path, file, scratch, progress)
@@ -198,8 +240,10 @@ def _require(container: Container, file: RemoteFile) -> None:
             raise KeyError(pattern)
 
 
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a member is meant; folders, and hidden files, which some systems add, are not."""
+def fits(name: str, pattern: str) -> bool:
+    """Whether a member is meant; folders, and hidden files, which some systems add, are not, but for "<folder>/**"."""
+    if pattern.endswith("/**"):
+        return name.startswith(pattern[:-2])
     parts = name.split("/")
     if not parts[-1] or parts[-1].startswith(".") or parts[0] == "__MACOSX":
         return False

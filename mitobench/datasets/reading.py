@@ -34,6 +34,10 @@ class SourceFiles(Protocol):
         """The files that fit one of the card's patterns, in natural order (2 before 10)."""
         ...
 
+    def has(self, member: str) -> bool:
+        """Whether there is such a file, where its host may say that there is none, as of an empty chunk."""
+        ...
+
     def open(self, member: str) -> BinaryIO:
         """One file for reading piece by piece; errors are those of `read`."""
         ...
