@@ -138,7 +138,7 @@ def _bytes(grey: Grey, data: bytes, name: str) -> NDArray[np.uint8]:
 
 def _mask(data: bytes, name: str) -> NDArray[np.uint8]:
     values = read_image_bytes(data, name)
-    if values.ndim != 2 or values.dtype.kind not in "bu" or values.max(initial=0) > 1:
+    if values.ndim != 2 or values.dtype.kind not in {"b", "u"} or values.max(initial=0) > 1:
         raise FormatError(
             f"{name} is {values.dtype} of shape {values.shape} with values up to {values.max(initial=0)}; expected a "
             "palette image of 0 and 1. The file is not the published one; get it again."
