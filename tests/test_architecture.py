@@ -47,7 +47,7 @@ ROOMS = {
     "zarr": ("arrays", "benchmark/container", "benchmark/stream"),
     "datasets": ("datasets/hub", "api"),
     "pandas": ("datasets/table", "benchmark/leaderboard", "metrics/tables"),
-    "requests": ("datasets/fetch", "datasets/download", "intake"),
+    "requests": ("datasets/web", "datasets/download", "intake"),
     "typer": ("cli",),
     "rich": ("cli",),
 }

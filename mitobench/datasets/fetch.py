@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from mitobench.datasets.archives import Published, why_not
 from mitobench.datasets.card import DatasetCard
-from mitobench.datasets.card_rows import download_text
 from mitobench.datasets.convert import Source, write_store
 from mitobench.datasets.filestate import state_key
 from mitobench.datasets.journal import unfinished_bytes
@@ -202,27 +201,11 @@ def _bring_files(
         raise DatasetNotFoundError(_not_here(card, root, wanted))
     if wanted:
         require_agreement(card, root, agree=agree, note=_passed_over(wanted))
-        _download_all(card, wanted, patience, progress)
+        from mitobench.datasets.bring import bring
+
+        coming = {plan.file: plan.path for plan in wanted}
+        bring(card, coming, patience=patience, progress=progress)
     return {plan.file: plan.path for plan in plans}
-
-
-def _download_all(
-    card: DatasetCard, plans: list[Plan], patience: "Patience | None", progress: Progress
-) -> None:
-    from mitobench.datasets.download import download
-    from mitobench.datasets.folder import bring_folder
-
-    if by_hand := [plan.file for plan in plans if plan.file.manual and not plan.file.urls]:
-        raise FetchError(_by_hand(card, by_hand))
-    progress(0, 0, f"{card.key}: download of {download_text(card)}")
-    for plan in plans:
-        bring = bring_folder if plan.file.kind == "folder" else download
-        try:
-            bring(plan.file, plan.path, spare_bytes=card.store_bytes, patience=patience, progress=progress)
-        except FetchError as error:
-            if not plan.file.manual:
-                raise
-            raise FetchError(f"{error}\n{_by_hand(card, [plan.file])}") from error
 
 
 def _convert(
@@ -292,11 +275,3 @@ def _not_here(card: DatasetCard, root: Path, wanted: list[Plan]) -> str:
 
 def _passed_over(plans: list[Plan]) -> str:
     return "".join(f"\n  passed over: {line}" for plan in plans for line in plan.passed_over)
-
-
-def _by_hand(card: DatasetCard, files: list[RemoteFile]) -> str:
-    steps = "\n".join(f"{file.name}:\n{file.manual}" for file in files)
-    return (
-        f"{card.key} has to be got by hand, because its host lets no program in or is gone:\n{steps}\n"
-        f"Put everything into one folder under these names and run: mitobench fetch {card.key} --from FOLDER"
-    )

@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Lock, local
 from urllib.parse import quote
 
-import requests
-
 from mitobench.arrays import hash_file
 from mitobench.datasets.download import download
 from mitobench.datasets.folder_journal import Journal
@@ -17,7 +15,7 @@ from mitobench.datasets.members import fits
 from mitobench.datasets.remote import RemoteFile
 from mitobench.datasets.roots import check_disk
 from mitobench.datasets.tar import is_inside
-from mitobench.datasets.web import Patience, get_text, new_session
+from mitobench.datasets.web import Patience, Session, get_text, new_session
 from mitobench.errors import FetchError
 from mitobench.segmenter import Progress, no_progress
 
@@ -91,11 +89,11 @@ class _Coming:
     _mine: local = field(default_factory=local)
 
     @property
-    def session(self) -> requests.Session:
+    def session(self) -> Session:
         """Connections of this thread."""
         if not hasattr(self._mine, "session"):
             self._mine.session = new_session()
-        session: requests.Session = self._mine.session
+        session: Session = self._mine.session
         return session
 
     def text(self, url: str) -> str:

@@ -8,9 +8,22 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from requests import Session
 
 from mitobench.errors import FetchError
 
+__all__ = [
+    "Absent",
+    "NextUrl",
+    "Patience",
+    "Session",
+    "TryAgain",
+    "check_url",
+    "get_text",
+    "new_session",
+    "opened",
+    "persist",
+]
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_TEXT = 64 << 20  # bytes of a list of files
 PROGRESS_THAT_COUNTS = 1 << 20  # bytes after which a broken connection is no reason to lose patience
@@ -52,7 +65,7 @@ class Absent(NextUrl):
     """The host says that it has no such file."""
 
 
-def new_session() -> requests.Session:
+def new_session() -> Session:
     """A session that asks for bytes as they are: ranges of packed bodies mean nothing."""
     session = requests.Session()
     session.headers["Accept-Encoding"] = "identity"
@@ -98,7 +111,7 @@ def persist(attempt: Callable[[], None], patience: Patience, arrived: Callable[[
             return
 
 
-def get_text(session: requests.Session, url: str, *, patience: Patience, allow_http: bool = False) -> str:
+def get_text(session: Session, url: str, *, patience: Patience, allow_http: bool = False) -> str:
     """A short text, such as a list of files, as UTF-8.
 
     Raises:
@@ -126,7 +139,7 @@ def get_text(session: requests.Session, url: str, *, patience: Patience, allow_h
 
 @contextmanager
 def opened(
-    session: requests.Session,
+    session: Session,
     url: str,
     *,
     patience: Patience,
