@@ -8,9 +8,10 @@ Labels are real UroCell instances, tiled, where --data holds the archive, else r
 seeded mistakes of tests/perturbed.py, another seed for each tile. Masks are uint8, labels uint32.
 
 Each peer runs in a process of its own: load the arrays, import and warm up on a tiny array ("cold"), reset the
-kernel's high-water mark, repeat, keep the best. CPU seconds are those of all threads. Memory is what the peak stands
-above the loaded inputs. "Limit" is the time in which the inputs can be read once, at the bandwidth that one thread
-reaches on this machine. wall >> CPU of a peer with one thread means that the machine was busy: trust the CPU column.
+kernel's high-water mark, repeat, keep the best; the peers take turns, so that a busy minute hurts none alone. CPU
+seconds are those of all threads. Memory is what the peak stands above the loaded inputs. "Limit" is the time in
+which the inputs can be read once, at the bandwidth that one thread reaches on this machine. wall >> CPU of a peer
+with one thread means that the machine was busy: trust the CPU column.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
+import itertools
 import json
 import os
 import platform
@@ -49,6 +51,13 @@ TASKS = {
 }
 TARGETS = {"binary": 3.5, "instance": 20, "voi": 6, "surface": 15, "cc": 4, "io": 10}
 LIMITS = {"binary": 1.5, "instance": 2.5, "voi": 2.5}
+PARTIAL = {
+    "cellmap match_instances": "pairs of any overlap: no IoU threshold, no PQ",
+    "zarr decode only (limit)": "decodes and scores nothing",
+    "bioimage_cpp segmentation_overlap (table only)": "table by the peer, scores by this script",
+    "sklearn contingency_matrix (table only)": "table by the peer, scores by this script",
+}
+"""Rows that do not compute what the task asks for; they are no measure of the peers that do."""
 
 
 # ------------------------------------------------------------------ labels
@@ -227,15 +236,46 @@ def run_child(args, task, name, true_path, pred_path):
     return {"task": task, "peer": name, "error": reason[0] if reason else f"exit {process.returncode}"}
 
 
+def better(one, other):
+    """The least of each number that two turns of a peer gave; a peer that failed once has failed."""
+    if "error" in one or "cpu" not in one:
+        return one | other
+    if "error" in other:
+        return other
+    return one | {key: min(one[key], other[key]) for key in ("wall", "cpu", "extra", "peak", "cold")}
+
+
 # ------------------------------------------------------------------ the machine
-def bandwidth(n=1 << 28):
-    """GB/s that one thread reads: NumPy's sum of uint64."""
+def bandwidth(n=1 << 27):
+    """GB/s that one thread reads in CPU seconds: the quicker of NumPy's sum of uint64 and of a compiled one."""
     array, best = np.ones(n, np.uint64), 9e9
+    compiled_sum = reader()
     for _ in range(9):
-        start = time.perf_counter()
-        array.sum()
-        best = min(best, time.perf_counter() - start)
+        for read in (np.sum, compiled_sum):
+            start = time.thread_time()
+            read(array)
+            best = min(best, time.thread_time() - start)
     return array.nbytes / best / 1e9
+
+
+def reader():
+    """A loop that does nothing but read, compiled; it asks memory for what comes next."""
+    import numba
+
+    from mitobench.metrics.compiled.tools import fetch_ahead
+
+    @numba.njit
+    def read(words):
+        seen = np.uint64(0)
+        for block in range(np.uint64(words.size) // np.uint64(16)):
+            first = block * np.uint64(16)
+            fetch_ahead(words, first, np.uint64(16))
+            for k in range(np.uint64(16)):
+                seen |= words[first + np.uint64(k)]
+        return seen
+
+    read(np.zeros(16, np.uint64))
+    return read
 
 
 def cpu_name():
@@ -286,31 +326,33 @@ def is_ours(row):
     return row["peer"].startswith(peers.OURS)
 
 
-def fastest(rows, key):
-    """Best peer: not us, not a bare limit, and computing the task's scores."""
+def fastest(rows):
+    """Row of least CPU time: not us, and computing the task's scores."""
     return min(
-        (row[key] for row in rows if key in row and not is_ours(row) and "limit" not in row["peer"]),
+        (row for row in rows if "cpu" in row and not is_ours(row) and row["peer"] not in PARTIAL),
+        key=lambda row: row["cpu"],
         default=None,
     )
 
 
 def table(rows, task, size, limit):
-    best = fastest(rows, "cpu")
+    best = fastest(rows)
     lines = [
         f"### {TASKS[task]}, {size}^3",
         "",
-        f"Inputs read once: {limit:.4f} s." if task != "io" else "",
-        "",
-        "| | wall s | CPU s | CPU / fastest peer | wall / limit | extra GiB | cold s |",
+        *([f"Inputs read once: {limit:.4f} s.", ""] if task != "io" else []),
+        "| | wall s | CPU s | CPU / fastest peer | CPU / limit | extra GiB | cold s |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in sorted(rows, key=lambda row: row.get("cpu", 1e9)):
         name = f"**{row['peer']}**" if is_ours(row) else row["peer"]
+        if row["peer"] in PARTIAL:
+            name += f" ({PARTIAL[row['peer']]})"
         if "cpu" not in row:
             lines.append(f"| {name} | {row['error']} | | | | | |")
             continue
-        against = f"{row['cpu'] / best:.3g}" if best else ""
-        times_limit = "" if task == "io" else f"{row['wall'] / limit:.1f}"
+        against = f"{row['cpu'] / best['cpu']:.3g}" if best else ""
+        times_limit = "" if task == "io" else f"{row['cpu'] / limit:.1f}"
         lines.append(
             f"| {name} | {row['wall']:.4f} | {row['cpu']:.4f} | {against} | {times_limit} "
             f"| {max(row['extra'], 0):.2f} | {row['cold']:.1f} |"
@@ -321,8 +363,8 @@ def table(rows, task, size, limit):
 def verdicts(rows):
     """Our best way against the fastest peer, target beside it."""
     lines = [
-        "| task | size | times faster than the fastest peer (CPU) | target | CPU / read limit | target |",
-        "|---|---|---:|---:|---:|---:|",
+        "| task | size | fastest peer | times faster than it (CPU) | target | CPU / read limit | target |",
+        "|---|---|---|---:|---:|---:|---:|",
     ]
     for task, target in TARGETS.items():
         for size in sorted({row["size"] for row in rows}):
@@ -338,11 +380,12 @@ def verdicts(rows):
                 ),
                 default=None,
             )
-            best = fastest(part, "cpu")
+            best = fastest(part)
             if ours and best:
                 limit = f"{ours / part[0]['limit']:.2f}" if task in LIMITS else ""
                 lines.append(
-                    f"| {task} | {size}^3 | {best / ours:.1f} | {target} | {limit} | {LIMITS.get(task, '')} |"
+                    f"| {task} | {size}^3 | {best['peer']} | {best['cpu'] / ours:.1f} | {target} "
+                    f"| {limit} | {LIMITS.get(task, '')} |"
                 )
     return lines
 
@@ -408,6 +451,7 @@ def main():
     parser.add_argument("--sizes", default="256,512")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--peers", default=".", help="regular expression")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of all peers, one after the other")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--budget", type=float, default=40, help="seconds for the repeats of one peer")
     parser.add_argument("--time-cap", type=float, default=300, help="seconds after which a peer is stopped")
@@ -425,32 +469,29 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     keep = Path(args.json) if args.json else None
     rows = json.loads(keep.read_text()) if keep and keep.exists() else []
-    done = {(row["task"], row["peer"], row["size"]) for row in rows}
-    speed = bandwidth()
-    notes = []
-    for size in map(int, args.sizes.split(",")):
-        paths, note = make_case(work, size, args.data)
-        notes.append(f"{size}^3: {note}")
+    known = {(row["task"], row["peer"], row["size"]): row for row in rows}
+    speed, notes = bandwidth(), {}
+    for turn, size in itertools.product(range(args.rounds), map(int, args.sizes.split(","))):
+        paths, notes[size] = make_case(work, size, args.data)
         for task in args.tasks.split(","):
             kind = "8" if task in ("binary", "surface", "cc") else "32"
             case = make_zarr(paths) if task == "io" else {key: paths[key + kind] for key in ("gt", "pr")}
             true, pred = (case["gt32"], case["pr32"]) if task == "io" else (case["gt"], case["pr"])
             n_bytes = size**3 * (1 if kind == "8" else 4) * (1 if task == "cc" else 2)
-            for known, name in peers.PEERS:
-                if known == task and re.search(args.peers, name, re.I) and (task, name, size) not in done:
-                    row = {
-                        **run_child(args, task, name, true, pred),
-                        "size": size,
-                        "limit": n_bytes / speed / 1e9,
-                    }
-                    rows.append(row)
-                    print(
-                        f"{task} {size} {name}: {row.get('cpu', row.get('error'))}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                    if keep:
-                        keep.write_text(json.dumps(rows, indent=1))
+            for of, name in peers.PEERS:
+                before = known.get((task, name, size), {"rounds": 0})
+                if of != task or not re.search(args.peers, name, re.I) or before["rounds"] > turn:
+                    continue
+                row = run_child(args, task, name, true, pred) | {"size": size, "bytes": n_bytes}
+                known[task, name, size] = better(before, row) | {"rounds": turn + 1}
+                print(
+                    f"{task} {size} {name}: {row.get('cpu', row.get('error'))}", file=sys.stderr, flush=True
+                )
+                if keep:
+                    keep.write_text(json.dumps(list(known.values()), indent=1))
+    rows, speed = list(known.values()), max(speed, bandwidth())
+    for row in rows:
+        row["limit"] = row["bytes"] / speed / 1e9
     cold = measure_cold(work, make_case(work, 512, args.data)[0]) if "512" in args.sizes else {}
     facts = {
         "date": time.strftime("%Y-%m-%d"),
@@ -458,7 +499,7 @@ def main():
         "read bandwidth of one thread": f"{speed:.1f} GB/s",
         "python": platform.python_version(),
         "packages": packages(),
-        "labels": "; ".join(notes),
+        "labels": "; ".join(f"{size}^3: {note}" for size, note in notes.items()),
         **{
             f"cold start, 20 x 1024 x 1024 pair, {key} scores, fresh process": f"{value:.2f} s"
             for key, value in cold.items()
