@@ -34,7 +34,7 @@ PROMISED = {
     *("mitonet-c-elegans", "mitonet-fly-brain", "mitonet-glycolytic-muscle", "mitonet-hela-cell"),
     *("mitonet-salivary-gland", "mitonet-lucchi-pp", "platelet", "betaseg", "probtem", "orgsegnet"),
     *("mitoem2-beta", "mitoem2-jurkat", "mitoem2-macro", "mitoem2-mossy", "mitoem2-podo", "mitoem2-pyra"),
-    *("mitoem2-sperm", "mitoem2-stem", "deepcontact", "cem-mitolab", "tnbc"),
+    *("mitoem2-sperm", "mitoem2-stem", "deepcontact", "cem-mitolab", "tnbc", "mitonet-tem"),
 }
 """Datasets that must never go missing."""
 BY_HAND = {"probtem", "orgsegnet"}

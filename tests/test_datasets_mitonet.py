@@ -23,7 +23,7 @@ def use(key: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 def test_every_row_of_the_table_is_a_dataset() -> None:
     """Keys, manifests and cards agree."""
-    assert set(CARDS) == {key for key in DATASETS if key.startswith("mitonet-")}
+    assert set(CARDS) == {key for key in DATASETS if key.startswith("mitonet-")} - {"mitonet-tem"}
     assert all(DATASETS[key].card is CARDS[key] for key in CARDS)
 
 

@@ -9,8 +9,7 @@ one source look alike, so a source is in train or in val as a whole.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from mitobench.arrays import read_image_bytes
 from mitobench.datasets.card import NO_VOXEL_SIZE, NOT_PINNED, DatasetCard, Licence, VolumeCard
-from mitobench.datasets.pictures import volume_name
+from mitobench.datasets.pictures import volume_names
 from mitobench.datasets.reading import RawVolume, SourceFiles, as_ids, slices
 from mitobench.datasets.remote import RemoteFile
 from mitobench.errors import FormatError
@@ -98,7 +97,8 @@ def read(card: DatasetCard, files: SourceFiles) -> Iterator[RawVolume]:  # noqa:
     """Every tile of the sources that are not left out, as a volume of one slice."""
     images = [name for name in files.names(_IMAGES) if not is_left_out(source_of(name))]
     masks = {(source_of(name), PurePosixPath(name).name): name for name in files.names(_MASKS)}
-    for name, image in zip(_names(images), images, strict=True):
+    names = volume_names([split_of(source_of(image)) for image in images], images)
+    for name, image in zip(names, images, strict=True):
         mask = masks.get((source_of(image), PurePosixPath(image).name))
         if mask is None:
             raise FormatError(
@@ -121,16 +121,6 @@ def is_left_out(source: str) -> bool:
 def split_of(source: str) -> str:
     """Either "val", for one source in twenty by the hash of its name, or "train": adding a source moves no other."""
     return "val" if int(hashlib.sha256(source.encode()).hexdigest()[:8], 16) % _ONE_IN == 0 else "train"
-
-
-def _names(images: Sequence[str]) -> list[str]:
-    """A name for each; those that would be the same end in a part of a hash of their path."""
-    names = [volume_name(split_of(source_of(image)), image) for image in images]
-    often = Counter(names)
-    return [
-        f"{name}-{hashlib.sha256(image.encode()).hexdigest()[:8]}" if often[name] > 1 else name
-        for name, image in zip(names, images, strict=True)
-    ]
 
 
 def _image(data: bytes, name: str) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ Specimen, voxel size and shape: one row per volume in the table below. Microscop
 Specimen: see table. Voxel size: see table. Shapes: see table. Splits: test only, as published.
 Licence: CC0, as others state. How to cite: Conrad and Narayan (2023), doi 10.1016/j.cels.2022.12.006.
 
-The seventh benchmark, one hundred 2-D TEM images of many sizes, is not here: its file names are not known.
+The seventh benchmark, one hundred 2-D TEM images of many sizes, has a module of its own.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,9 @@
 """Single pictures, as 2-D datasets publish them: grey values in one channel or in equal ones, masks, names."""
 
+import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -33,6 +36,21 @@ def read_grey(data: bytes, name: str) -> NDArray[Any]:
             "ones. The file is not the published one; get it again."
         )
     return grey
+
+
+def volume_names(splits: Sequence[str], members: Sequence[str]) -> list[str]:
+    """`volume_name` of each; names that would be the same end in a part of the hash of their path.
+
+    Args:
+        splits: What each name starts with.
+        members: Paths of the pictures.
+    """
+    names = [volume_name(split, member) for split, member in zip(splits, members, strict=True)]
+    often = Counter(names)
+    return [
+        f"{name}-{hashlib.sha256(member.encode()).hexdigest()[:8]}" if often[name] > 1 else name
+        for name, member in zip(names, members, strict=True)
+    ]
 
 
 def volume_name(split: str, member: str) -> str:

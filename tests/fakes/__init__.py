@@ -126,6 +126,12 @@ def _publish(
             n_bytes=file.n_bytes and n_bytes,
             about_bytes=n_bytes,
         )
+    if file.kind == "folder":
+        inside = {name: data for name, data in members.items() if name.startswith(f"{file.name}/")}
+        for name, data in inside.items():
+            (archives / name).parent.mkdir(parents=True, exist_ok=True)
+            (archives / name).write_bytes(data)
+        return replace(file, about_bytes=sum(map(len, inside.values())))
     if file.patterns:
         tops = {pattern.split("/", 1)[0] for pattern in file.patterns}
         write = {"zip": write_zip, "tar": write_tar}[file.kind]
