@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mitobench.datasets.export import export_dataset as export_dataset
     from mitobench.datasets.view import view as view
     from mitobench.entries import load_entry as load_entry
+    from mitobench.metrics import score_arrays as score_arrays
     from mitobench.metrics import score_labels as score_labels
     from mitobench.models import load_segmenter as load_segmenter
     from mitobench.models import train as train
@@ -51,6 +52,7 @@ _HOME = {
     "load_split": "mitobench.datasets",
     "predict": "mitobench.api",
     "score": "mitobench.api",
+    "score_arrays": "mitobench.metrics",
     "score_labels": "mitobench.metrics",
     "stitch_patches": "mitobench.patches",
     "train": "mitobench.models",

@@ -1,11 +1,15 @@
 """Array files: what is opened, how, and what is refused."""
 
+import gzip
 import hashlib
 import io
 import json
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -22,7 +26,8 @@ from mitobench.arrays import (
     sha256_of_array,
     write_npy_atomic,
 )
-from mitobench.errors import DtypeError, FormatError, ShapeError
+from mitobench.arrays.portable import portable
+from mitobench.errors import DtypeError, FormatError, MissingExtraError, ShapeError
 
 RNG = np.random.default_rng(5)
 STACK = RNG.integers(0, 65536, (12, 9, 7)).astype(np.uint16)
@@ -58,6 +63,19 @@ def write(path: Path) -> Path:
             path.mkdir()
             for z, page in enumerate(STACK):
                 tifffile.imwrite(path / f"{z}.tif", page)
+        case "plain.h5" | "gzip.h5" | "shuffled.hdf5" | "lzf.h5" | "big-endian.h5":
+            h5py = pytest.importorskip("h5py", reason="needs mitobench[hdf5]")
+            options = {
+                "gzip.h5": {"chunks": (4, 3, 4), "compression": "gzip"},
+                "shuffled.hdf5": {"chunks": (4, 3, 4), "compression": "gzip", "shuffle": True},
+                "lzf.h5": {"chunks": (4, 3, 4), "compression": "lzf"},
+            }
+            values = STACK.astype(">u2") if path.name == "big-endian.h5" else STACK
+            with h5py.File(path, "w") as file:
+                file.create_dataset("volumes/labels", data=values, **options.get(path.name, {}))
+                file["note"] = "not an array"
+        case "plain.nii" | "packed.nii.gz":
+            nibabel.save(nibabel.Nifti1Image(STACK.T, np.eye(4)), path)
         case "two.zarr" | "three.zarr":
             version = 2 if path.name == "two.zarr" else 3
             array = zarr.create_array(
@@ -75,6 +93,13 @@ NAMES = [
     "pages.tif",
     "pngs",
     "tifs",
+    "plain.h5",
+    "gzip.h5",
+    "shuffled.hdf5",
+    "lzf.h5",
+    "big-endian.h5",
+    "plain.nii",
+    "packed.nii.gz",
     "two.zarr",
     "three.zarr",
 ]
@@ -100,12 +125,22 @@ def test_every_format_gives_back_what_was_written(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_format_reaches_another_process(tmp_path: Path, name: str) -> None:
+    """What pickle brings over gives the same values there, in any number of threads."""
+    array = pickle.loads(pickle.dumps(portable(open_array(write(tmp_path / name)), slice(2, 10))))
+    boxes = [(slice(z, z + 2), slice(1, 4), slice(0, 5)) for z in range(2, 9)] * 5
+    with ThreadPoolExecutor(4) as threads:
+        for box, values in zip(boxes, threads.map(array.__getitem__, boxes), strict=True):
+            np.testing.assert_array_equal(np.asarray(values), STACK[box])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_hash_is_that_of_the_values_not_of_the_file(tmp_path: Path, name: str) -> None:
     """Byte order, packing and format do not change the hash of an array."""
     assert sha256_of_array(open_array(write(tmp_path / name))) == sha256_of_array(STACK)
 
 
-@pytest.mark.parametrize("name", ["a.npy", "plain.tif"])
+@pytest.mark.parametrize("name", ["a.npy", "plain.tif", "plain.nii"])
 def test_plain_files_are_mapped_not_read(tmp_path: Path, name: str) -> None:
     """Opening a large plain file costs nothing."""
     assert isinstance(open_array(write(tmp_path / name)), np.memmap)
@@ -301,3 +336,59 @@ def test_packed_two_dimensional_tiff_opens(tmp_path: Path) -> None:
     """One picture is (y, x)."""
     tifffile.imwrite(tmp_path / "a.tif", STACK[0], compression="lzw")
     np.testing.assert_array_equal(np.asarray(open_array(tmp_path / "a.tif")), STACK[0])
+
+
+def test_arrays_of_hdf5_are_named(tmp_path: Path) -> None:
+    """One of several by its path; chunks never written hold the fill value; links out of the file are not followed."""
+    h5py = pytest.importorskip("h5py", reason="needs mitobench[hdf5]")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("raw", "labels/neurons"):
+            array = file.create_dataset(
+                name, STACK.shape, "u2", chunks=(4, 4, 4), compression="gzip", fillvalue=7
+            )
+            array[:4] = STACK[:4]
+        file["elsewhere"] = h5py.ExternalLink("b.h5", "secret")
+    with pytest.raises(FormatError, match=r"holds 2 arrays.*a\.h5/labels/neurons .*a\.h5/raw"):
+        open_array(tmp_path / "a.h5")
+    with pytest.raises(FormatError, match=r"a\.h5/label holds 0 arrays"):
+        open_array(tmp_path / "a.h5" / "label")
+    array = open_array(tmp_path / "a.h5" / "labels" / "neurons")
+    np.testing.assert_array_equal(array[:4], STACK[:4])
+    assert (array[4:] == 7).all()
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["secret"] = STACK
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["elsewhere"] = h5py.ExternalLink("b.h5", "secret")
+    with pytest.raises(FormatError, match="none found"):
+        open_array(tmp_path / "c.h5")
+
+
+def test_damaged_hdf5_and_nifti_are_refused(tmp_path: Path) -> None:
+    """By name, with what to do."""
+    pytest.importorskip("h5py", reason="needs mitobench[hdf5]")
+    for name in ("a.h5", "a.nii", "a.nii.gz"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b nothing of the kind")
+        with pytest.raises(FormatError, match=rf"{name}.*again"):
+            open_array(tmp_path / name)
+    whole = write(tmp_path / "plain.nii").read_bytes()
+    (tmp_path / "cut.nii").write_bytes(whole[:-3])
+    with pytest.raises(FormatError, match="cut short"):
+        open_array(tmp_path / "cut.nii")
+    (tmp_path / "cut.nii.gz").write_bytes(gzip.compress(whole[:-3]))
+    with pytest.raises(FormatError, match="cut short"):
+        open_array(tmp_path / "cut.nii.gz")[:]
+    packed = write(tmp_path / "gzip.h5")
+    data = bytearray(packed.read_bytes())
+    start = data.rindex(b"x\x9c") if b"x\x9c" in data else data.rindex(b"x\x5e")
+    data[start : start + 8] = b"\0" * 8
+    packed.write_bytes(data)
+    with pytest.raises(FormatError, match="cannot be decoded"):
+        open_array(packed)[:]
+
+
+def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to guess what to install."""
+    (tmp_path / "a.h5").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match=r"mitobench\[hdf5\]"):
+        open_array(tmp_path / "a.h5")

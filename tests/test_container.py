@@ -4,6 +4,7 @@ import json
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -27,6 +28,14 @@ def _writer(folder: Path, **other: str) -> PredictionWriter:
 
 def _store(path: Path, array: np.ndarray) -> None:
     """Write one array in the format its name asks for."""
+    if path.suffix in (".h5", ".hdf5"):
+        h5py = pytest.importorskip("h5py", reason="needs mitobench[hdf5]")
+        with h5py.File(path, "w") as file:
+            file["labels"] = array
+        return
+    if path.name.endswith((".nii", ".nii.gz")):
+        nibabel.save(nibabel.Nifti1Image(array.T, np.eye(4)), path)
+        return
     if path.suffix == ".npy":
         np.save(path, array)
     elif path.suffix in (".tif", ".tiff"):
@@ -141,7 +150,9 @@ def test_bad_labels_are_not_written(
         _writer(tmp_path / "p").add("a", labels=labels, kind="instance")
 
 
-@pytest.mark.parametrize("name", ["a.npy", "a.tif", "a.tiff", "a.zarr", "a"])
+@pytest.mark.parametrize(
+    "name", ["a.npy", "a.tif", "a.tiff", "a.zarr", "a.h5", "a.hdf5", "a.nii", "a.nii.gz", "a"]
+)
 def test_formats_people_have(tmp_path: Path, name: str) -> None:
     """One file per volume, without a manifest, in any plain format."""
     _store(tmp_path / name, blobs())
@@ -151,7 +162,7 @@ def test_formats_people_have(tmp_path: Path, name: str) -> None:
     assert opened.kind == "instance"
 
 
-@pytest.mark.parametrize("name", ["x.npy", "x.tif", "x.zarr", "x"])
+@pytest.mark.parametrize("name", ["x.npy", "x.tif", "x.zarr", "x.h5", "x.nii", "x"])
 def test_one_file_for_one_volume(tmp_path: Path, name: str) -> None:
     """For a split of one volume the file alone is enough."""
     _store(tmp_path / name, blobs())

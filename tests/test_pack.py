@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -14,7 +15,7 @@ from mitobench.errors import BadInputError, ShapeError
 
 def _source(folder: Path) -> Path:
     folder.mkdir()
-    np.save(folder / "a.npy", blobs(1))
+    nibabel.save(nibabel.Nifti1Image(blobs(1).T, np.eye(4)), folder / "a.nii.gz")
     tifffile.imwrite(folder / "b.tif", blobs(2), photometric="minisblack")
     return folder
 

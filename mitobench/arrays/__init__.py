@@ -1,6 +1,6 @@
-"""Array files to arrays and back: npy, TIFF, PNG, zarr, NIfTI. What the numbers mean is decided elsewhere."""
+"""Array files to arrays and back: npy, TIFF, PNG, zarr, HDF5, NIfTI. What the numbers mean is decided elsewhere."""
 
-from mitobench.arrays.files import SliceStack, natural_key, open_array
+from mitobench.arrays.files import array_exists, natural_key, open_array
 from mitobench.arrays.hashes import (
     ArrayInFile,
     ArraySource,
@@ -11,12 +11,14 @@ from mitobench.arrays.hashes import (
 from mitobench.arrays.images import read_image_bytes, read_tiff_pages, tiff_shape
 from mitobench.arrays.nifti import nifti_shape, read_nifti_bytes, read_nifti_planes
 from mitobench.arrays.npy import WrittenArray, as_slab, npy_header, open_npy, write_npy_atomic
+from mitobench.arrays.stack import SliceStack
 
 __all__ = [
     "ArrayInFile",
     "ArraySource",
     "SliceStack",
     "WrittenArray",
+    "array_exists",
     "as_slab",
     "hash_file",
     "hash_file_and_arrays",

@@ -1,6 +1,7 @@
 """NIfTI-1 volumes, packed or not, as (z, y, x) arrays. Spacing and orientation in the header are not read."""
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from mitobench.errors import FormatError
 
-_HEADER_BYTES = 348
+HEADER_BYTES = 348
+"""Of a header; four more say what follows."""
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8"}
 """{datatype code of the format: NumPy dtype}."""
 
@@ -34,9 +36,9 @@ def read_nifti_bytes(data: bytes, name: str) -> NDArray[Any]:
     Raises:
         FormatError: It is not a NIfTI-1 file of three axes, is cut short, or holds another kind of numbers.
     """
-    with _errors(f"{name} ({len(data)} bytes)"):
+    with nifti_errors(f"{name} ({len(data)} bytes)"):
         raw = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        header = _header(raw)
+        header = nifti_header(raw)
         return header.values(memoryview(raw)[header.offset :], header.shape[0])
 
 
@@ -50,8 +52,8 @@ def nifti_shape(file: BinaryIO, name: str) -> tuple[int, int, int]:
     Raises:
         FormatError: As for `read_nifti_bytes`.
     """
-    with _errors(name):
-        return _header(_unpacked(file).read(_HEADER_BYTES)).shape
+    with nifti_errors(name):
+        return nifti_header(_unpacked(file).read(HEADER_BYTES)).shape
 
 
 def read_nifti_planes(file: BinaryIO, name: str, *, first: int, stop: int) -> NDArray[Any]:
@@ -69,9 +71,9 @@ def read_nifti_planes(file: BinaryIO, name: str, *, first: int, stop: int) -> ND
     Raises:
         FormatError: As for `read_nifti_bytes`.
     """
-    with _errors(name):
+    with nifti_errors(name):
         stream = _unpacked(file)
-        header = _header(stream.read(_HEADER_BYTES))
+        header = nifti_header(stream.read(HEADER_BYTES))
         z, y, x = header.shape
         if not 0 <= first < stop <= z:
             raise ValueError(f"it has {z} planes, asked for {first} to {stop - 1}")
@@ -81,7 +83,7 @@ def read_nifti_planes(file: BinaryIO, name: str, *, first: int, stop: int) -> ND
 
 
 @dataclass(frozen=True)
-class _Header:
+class NiftiHeader:
     """What of a header counts: (z, y, x), kind of numbers, where they start, scale."""
 
     shape: tuple[int, int, int]
@@ -94,7 +96,15 @@ class _Header:
         """Bytes of so many planes as numbers."""
         _, y, x = self.shape
         array = np.frombuffer(raw, self.dtype, count=n_planes * y * x).reshape(n_planes, y, x)
-        array = array.astype(array.dtype.newbyteorder("="))
+        return self.scaled(array.astype(array.dtype.newbyteorder("=")))
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the unpacked file, up to the last value."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+    def scaled(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Stored numbers as they are meant."""
         unscaled = self.slope == 0 or (self.slope, self.intercept) == (1, 0)
         if unscaled or not np.isfinite([self.slope, self.intercept]).all():
             return array  # the format says that a slope of 0 means: not scaled
@@ -102,7 +112,8 @@ class _Header:
 
 
 @contextmanager
-def _errors(name: str) -> Iterator[None]:
+def nifti_errors(name: str) -> Iterator[None]:
+    """Say of which file it was that something could not be read."""
     try:
         yield
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
@@ -118,8 +129,9 @@ def _unpacked(file: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file
 
 
-def _header(raw: bytes) -> _Header:
-    order = next((mark for mark in "<>" if struct.unpack_from(f"{mark}i", raw)[0] == _HEADER_BYTES), None)
+def nifti_header(raw: bytes) -> NiftiHeader:
+    """Read the first bytes of an unpacked file; ValueError says what is wrong with them."""
+    order = next((mark for mark in "<>" if struct.unpack_from(f"{mark}i", raw)[0] == HEADER_BYTES), None)
     if order is None or raw[344:348] != b"n+1\0":
         raise ValueError("it has no NIfTI-1 header")
     n_axes, *lengths = struct.unpack_from(f"{order}8h", raw, 40)
@@ -131,4 +143,4 @@ def _header(raw: bytes) -> _Header:
     if code not in _DTYPES:
         raise ValueError(f"it holds numbers of kind {code}, expected plain integers or floats")
     x, y, z = shape[:3]
-    return _Header((z, y, x), np.dtype(f"{order}{_DTYPES[code]}"), int(offset), slope, intercept)
+    return NiftiHeader((z, y, x), np.dtype(f"{order}{_DTYPES[code]}"), int(offset), slope, intercept)

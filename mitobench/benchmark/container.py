@@ -1,6 +1,7 @@
 """Opens predictions as people have them and refuses what cannot be scored. Trusts no file; scores nothing."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.arrays import ArraySource, open_array
+from mitobench.arrays import ArraySource, array_exists, open_array
 from mitobench.benchmark.container_writer import PredictionWriter
 from mitobench.benchmark.manifest import MANIFEST, Manifest, read_manifest
 from mitobench.errors import BadInputError, DtypeError, FormatError, PredictionNotFoundError, ShapeError
@@ -17,7 +18,7 @@ from mitobench.volume import LabelKind, Volume
 
 __all__ = ["MANIFEST", "Manifest", "OpenPrediction", "PredictionWriter", "open_prediction", "read_manifest"]
 
-SUFFIXES = (".zarr", ".npy", ".tif", ".tiff", "")
+SUFFIXES = (".zarr", ".npy", ".tif", ".tiff", ".h5", ".hdf5", ".nii", ".nii.gz", "")
 """How the file of a volume may end; "" is a folder of slices."""
 CODECS = frozenset({"bytes", "zstd", "blosc", "gzip", "crc32c", "sharding_indexed"})
 """Codecs a prediction may use: they only move bytes, and every zarr reader has them."""
@@ -50,8 +51,9 @@ def open_prediction(
     """Open a prediction and check that it can be scored against these volumes.
 
     Args:
-        path: A folder with one `<volume>.zarr`, `.npy`, `.tif` or folder of PNG slices per volume, as
-            `PredictionWriter` or anybody writes it; or, for a split of one volume, that one file.
+        path: A folder with one `<volume>.zarr`, `.npy`, `.tif`, `.h5`, `.nii.gz` or folder of PNG slices per
+            volume, as `PredictionWriter` or anybody writes it; or, for a split of one volume, that one file, or
+            file.h5/name of an array in it.
         volumes: The volumes of the split.
         missing: "empty" takes a volume that is not there as all background.
 
@@ -70,7 +72,7 @@ def open_prediction(
     if absent and (missing == "error" or not found):
         raise PredictionNotFoundError(
             f"{path} lacks {len(absent)} of {len(names)} volumes: {', '.join(absent)}. Expected "
-            f"{absent[0]}.zarr, .npy, .tif or a folder of slices. Add them; missing='empty' "
+            f"{absent[0]}.zarr, .npy, .tif, .h5, .nii.gz or a folder of slices. Add them; missing='empty' "
             "(--missing empty) scores them as empty."
         )
     arrays: dict[str, ArraySource] = {}
@@ -93,11 +95,11 @@ def find_volumes(path: Path, names: Sequence[str]) -> dict[str, Path]:
         PredictionNotFoundError: The path itself is not there.
         FormatError: Two files for one volume, or files of no volume.
     """
-    if not path.exists():
+    if not array_exists(path):
         raise PredictionNotFoundError(
             f"{path} is not there. Expected a prediction folder; run `mitobench predict` first."
         )
-    if path.is_file() or (path / "zarr.json").is_file() or (path / ".zarray").is_file():
+    if not path.is_dir() or (path / "zarr.json").is_file() or (path / ".zarray").is_file():
         return _only(path, names)
     found: dict[str, Path] = {}
     for name in names:
@@ -161,6 +163,9 @@ def open_volume(path: Path, volume: Volume) -> ArraySource:
             f"Volume {volume.name!r}: the prediction has shape {tuple(array.shape)} but the truth "
             f"{volume.shape}. They must be equal, (z, y, x); the scorer never crops or resamples."
         )
+    chunk = getattr(array, "chunks", None) or (1,)
+    if math.prod(chunk) > MAX_CHUNK_VOXELS:
+        raise FormatError(_about_chunks(path, chunk))
     kind = np.dtype(array.dtype).kind
     if kind == "f":
         raise DtypeError(_about_floats(array, volume.name))
@@ -194,10 +199,7 @@ def _check_zarr(path: Path) -> None:
             "Write it again."
         )
     if voxels > MAX_CHUNK_VOXELS:
-        raise FormatError(
-            f"{path} has chunks of {chunk}, {voxels} voxels; expected at most {MAX_CHUNK_VOXELS}. "
-            "Write it again with smaller chunks, such as (16, 256, 256)."
-        )
+        raise FormatError(_about_chunks(path, chunk))
     if links := [entry for entry in path.rglob("*") if entry.is_symlink()]:
         raise FormatError(
             f"{links[0]} is a link; a prediction holds plain files only. Copy the data instead."
@@ -212,6 +214,13 @@ def _codec_names(codecs: Any) -> set[str]:
         for key in ("codecs", "index_codecs"):
             names |= _codec_names(inner.get(key, []))
     return names
+
+
+def _about_chunks(path: Path, chunk: Sequence[int]) -> str:
+    return (
+        f"{path} has chunks of {list(chunk)}, {math.prod(chunk)} voxels; expected at most {MAX_CHUNK_VOXELS}. "
+        "Write it again with smaller chunks, such as (16, 256, 256)."
+    )
 
 
 def _about_floats(array: ArraySource, name: str) -> str:

@@ -29,7 +29,7 @@ def pack_prediction(
     """Copy a prediction into a folder of zarr v3 arrays with prediction.json.
 
     Args:
-        path: See `container.open_prediction`: npy, TIFF stacks, folders of slices, zarr.
+        path: See `container.open_prediction`: npy, TIFF stacks, HDF5, NIfTI, folders of slices, zarr.
         out: The folder to write; a stopped run goes on.
         volumes: Of the split, for names and shapes; their labels are not opened.
         dataset: Dataset key.

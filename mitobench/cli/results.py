@@ -101,7 +101,7 @@ def pack(
     seed: Annotated[int, typer.Option(help="Of the model.")] = 0,
     version: Version = None,
 ) -> None:
-    """Copy a prediction (npy, TIFF, PNG slices, zarr) into the canonical container; nothing is resampled."""
+    """Copy a prediction of any form (npy, TIFF, HDF5, ...) into the canonical container; nothing is resampled."""
     from mitobench import api
 
     with progress_bar() as progress:

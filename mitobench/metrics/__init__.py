@@ -5,6 +5,7 @@ from mitobench.metrics.boundary import SurfaceTable, surface_scores, surface_tab
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.count import overlap_table
 from mitobench.metrics.objects import ObjectRow, SizeClass, object_rows, scores_by_size, slice_tables
+from mitobench.metrics.on_disk import score_arrays
 from mitobench.metrics.overlap import OverlapTable
 from mitobench.metrics.score import counts_of, empty_side, score_labels, score_tables
 
@@ -26,6 +27,7 @@ __all__ = [
     "empty_side",
     "object_rows",
     "overlap_table",
+    "score_arrays",
     "score_labels",
     "score_tables",
     "scores_by_size",

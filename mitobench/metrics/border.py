@@ -5,6 +5,7 @@ slabs, and only the places found are kept, four bytes each.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -79,7 +80,7 @@ def surface_places(
     step = max(1, SLAB // max(1, height * width))
     around = (0 if flat else 1, 1, 1)
     plain = void is None and faces == "closed"
-    find_borders, find_cells = _finders(volume.size, plain=plain, flat=flat)
+    find_borders, find_cells = _finders(math.prod(volume.shape), plain=plain, flat=flat)
     found: list[_Found] = []
     found_cells: list[_Found] = []
     for z0 in range(0, depth, step):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays.chunks import Box
 from mitobench.metrics.overlap import Ids
-from mitobench.metrics.reading import Box
 from mitobench.volume import Index3, Labels, Mask
 
 _N_SUMS, _N_LOW, _N_HIGH = 4, 4, 4

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays.chunks import Box, from_chunks
 from mitobench.metrics.count import Shaped
 from mitobench.volume import Mask
 
-Box = tuple[slice, ...]
 KEPT_BYTES = 1 << 26
 """Decoded chunks that are kept while the boxes of objects are read."""
 
@@ -60,31 +60,31 @@ class ForegroundReader:
         """Foreground of slices start to stop."""
         start, stop, _ = slices.indices(self.shape[0])
         if not self._from <= start <= self._from + len(self._mask):
-            self._mask, self._from = self._mask[:0], start - start % self._depth()
-        while self._from + len(self._mask) < stop:
-            kept = self._mask[max(start - self._from, 0) :]
-            self._from += len(self._mask) - len(kept)
-            self._mask = np.concatenate([kept, self._next_row(self._from + len(kept))])
+            self._mask, self._from = self._mask[:0], start - start % int(self.source.chunks[0])
+        have = self._from + len(self._mask)
+        if have < stop:
+            kept = self._mask[start - self._from :]
+            self._mask, self._from = np.concatenate([kept, self._read(have, stop)]), start
         return self._mask[start - self._from : stop - self._from]
 
-    def _depth(self) -> int:
-        return int(self.source.chunks[0])
-
-    def _next_row(self, start: int) -> Mask:
-        stop = min(start + self._depth() - start % self._depth(), self.shape[0])
-        row = np.empty((stop - start, *self.shape[1:]), np.bool_)
+    def _read(self, start: int, stop: int) -> Mask:
+        """The rows of chunks that hold some slices, each chunk decoded by one of several threads."""
+        edges = [int(edge) for edge in self.source.chunks]
+        stop = min(-(-stop // edges[0]) * edges[0], self.shape[0])
+        rows = np.empty((stop - start, *self.shape[1:]), np.bool_)
 
         def read(corner: tuple[int, ...]) -> None:
             box = tuple(
-                slice(at, at + int(edge)) for at, edge in zip(corner, self.source.chunks[1:], strict=True)
+                slice(at, min(at + edge, size))
+                for at, edge, size in zip(corner, edges, (stop, *self.shape[1:]), strict=True)
             )
-            row[(slice(None), *box)] = np.asarray(self.source[(slice(start, stop), *box)]) != 0
+            z = slice(box[0].start - start, box[0].stop - start)
+            rows[(z, *box[1:])] = np.asarray(self.source[box]) != 0
 
-        edges = zip(self.shape[1:], self.source.chunks[1:], strict=True)
-        corners = itertools.product(*(range(0, size, int(edge)) for size, edge in edges))
+        ranges = (range(start, stop, edges[0]), *map(range, (0, 0), self.shape[1:], edges[1:]))
         with ThreadPoolExecutor(max_workers=self.workers) as threads:
-            list(threads.map(read, corners))
-        return row
+            list(threads.map(read, itertools.product(*ranges)))
+        return rows
 
 
 class KeptChunks:
@@ -109,31 +109,14 @@ class KeptChunks:
 
     def __getitem__(self, box: Box) -> NDArray[Any]:
         """A box, from the chunks that it touches."""
-        out = np.empty([side.stop - side.start for side in box], self.dtype)
-        touched = (
-            range(side.start // edge, -(-side.stop // edge))
-            for side, edge in zip(box, self._edges, strict=True)
-        )
-        for place in itertools.product(*touched):
-            origin = [number * edge for number, edge in zip(place, self._edges, strict=True)]
-            chunk = self._chunk(place, origin)
-            here, there = [], []
-            for side, start, size in zip(box, origin, chunk.shape, strict=True):
-                low, high = max(side.start, start), min(side.stop, start + size)
-                here.append(slice(low - side.start, high - side.start))
-                there.append(slice(low - start, high - start))
-            out[tuple(here)] = chunk[tuple(there)]
-        return out
+        return from_chunks(box, edges=self._edges, shape=self.shape, dtype=self.dtype, read=self._chunk)
 
-    def _chunk(self, place: tuple[int, ...], origin: list[int]) -> NDArray[Any]:
-        if place in self._kept:
-            self._kept.move_to_end(place)
-            return self._kept[place]
-        box = tuple(
-            slice(start, min(start + edge, size))
-            for start, edge, size in zip(origin, self._edges, self.shape, strict=True)
-        )
-        chunk = self._kept[place] = np.asarray(self._source[box])
+    def _chunk(self, box: Box) -> NDArray[Any]:
+        key = tuple(side.start for side in box)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        chunk = self._kept[key] = np.asarray(self._source[box])
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return chunk

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mitobench.arrays.chunks import Box
 from mitobench.components.slabs import Seams
 from mitobench.metrics.mask_runs import mask_runs
 from mitobench.metrics.overlap import Ids
-from mitobench.metrics.reading import ArrayLike, Box, readable
+from mitobench.metrics.reading import ArrayLike, readable
 from mitobench.volume import Labels
 
 Reader = Callable[[Box], Labels]

@@ -70,6 +70,11 @@ class PairSums:
         return PairSums(OverlapTable.empty(), ObjectSums.empty(), ObjectSums.empty())
 
 
+def table_block(block: Block) -> OverlapTable:
+    """Overlaps of one block."""
+    return block.table()
+
+
 def sum_block(block: Block, shape: Index3) -> PairSums:
     """Overlaps and objects of one block of a volume of some shape."""
     true, pred = (

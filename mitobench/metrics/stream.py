@@ -18,9 +18,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays.chunks import Box
 from mitobench.metrics.count import check_labels, overlap_table
 from mitobench.metrics.overlap import Ids, OverlapTable
-from mitobench.metrics.reading import ArrayLike, Box
+from mitobench.metrics.reading import ArrayLike
 from mitobench.metrics.sides import Ends, IdSide, MaskSide, Reader
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Labels, Mask
