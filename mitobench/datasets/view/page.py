@@ -19,8 +19,8 @@ from mitobench.volume import Volume
 
 PAGE_SIDE = 768
 """Longest side of a picture on the page, in pixels."""
-WIDE_SIDE = 1600
-"""The same of a picture that takes a row of its own."""
+PAGE_WIDTH = 1600
+"""Of a picture that takes a row of its own, at most."""
 MOST_BOXES = 200
 """Rows of the table of boxes; a split with more says so."""
 

@@ -18,7 +18,7 @@ PIXELS_PER_LINE = 190
 """Outlines are one pixel wide per so many of the picture, so that they are seen when a browser shrinks it."""
 WIDEST_LINE = 4
 _SEARCH_SIDE = 256
-THIN = 1 / 3
+THIN = 1 / 6
 """A side view takes a row of its own where the box is less deep than this share of its width."""
 
 
@@ -73,33 +73,38 @@ def choose(volume: Volume, *, slices: int) -> Chosen:
     if depth == 1:
         return Chosen(sections=sections, side=None)
     middle = depth // 2
-    ids = read_plane(volume, axis="z", index=middle, side=_SEARCH_SIDE).ids
-    if ids is None or not ids.any():
+    plane = read_plane(volume, axis="z", index=middle, side=_SEARCH_SIDE)
+    labelled = np.zeros(plane.grey.shape, np.bool_) if plane.ids is None else plane.ids != 0
+    if plane.ignore is not None:
+        labelled &= ~plane.ignore
+    if not labelled.any():
         return Chosen(sections=sections, side=rows // 2, why="the middle row")
-    best = int(np.argmax((ids != 0).sum(axis=1)))
-    row = int((best + 0.5) * rows / len(ids))
+    best = int(np.argmax(labelled.sum(axis=1)))
+    row = int((best + 0.5) * rows / len(labelled))
     return Chosen(sections=sections, side=row, why=f"where slice {middle} has most labels")
 
 
-def draw_panels(volume: Volume, chosen: Chosen, *, side: int, wide_side: int) -> Iterator[Panel]:
+def draw_panels(volume: Volume, chosen: Chosen, *, side: int, gap: int, widest: int) -> Iterator[Panel]:
     """Draw one panel after the other, sections first.
 
     Args:
         volume: Where from.
         chosen: Which planes.
         side: Longest side of a panel in pixels.
-        wide_side: The same of a panel that takes a row of its own.
+        gap: Between the sections; a panel that takes a row of its own is as wide as all of them.
+        widest: Of such a panel, in pixels.
     """
-    scale = 0.0
+    scale, section_width = 0.0, 0
     for index, count in chosen.sections:
         plane = read_plane(volume, axis="z", index=index, side=side)
-        scale = plane.pixel_nm
+        scale, section_width = plane.pixel_nm, plane.grey.shape[1]
         yield _panel(volume, plane, title=f"slice {index}", caption=_section_words(volume, index, count))
     if chosen.side is not None:
         depth, width = _extent_um(volume, 0), _extent_um(volume, 2)
         is_wide = depth < THIN * width
+        room = len(chosen.sections) * (section_width + gap) - gap
         plane = (
-            read_plane(volume, axis="y", index=chosen.side, side=wide_side)
+            read_plane(volume, axis="y", index=chosen.side, side=min(widest, room))
             if is_wide
             else read_plane(volume, axis="y", index=chosen.side, side=side, pixel_nm=scale)
         )

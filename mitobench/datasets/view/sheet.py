@@ -16,6 +16,8 @@ SHEET_SIDE = 440
 """Longest side of a panel on the sheet, in pixels."""
 GAP = 14
 """Between panels, in pixels."""
+MOST_WIDE = 4000
+"""Longest side of a panel that takes a row of its own."""
 LEAST_WIDTH = 1000
 """Of the sheet in pixels, so that its words have room."""
 

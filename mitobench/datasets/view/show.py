@@ -9,9 +9,9 @@ from mitobench.datasets.card import MAIN_TARGET
 from mitobench.datasets.view import words
 from mitobench.datasets.view.files import MARK, refuse_strangers, write_all
 from mitobench.datasets.view.napari_layers import open_napari
-from mitobench.datasets.view.page import PAGE_SIDE, WIDE_SIDE, view_page, volume_section
+from mitobench.datasets.view.page import PAGE_SIDE, PAGE_WIDTH, view_page, volume_section
 from mitobench.datasets.view.panels import choose, draw_panels
-from mitobench.datasets.view.sheet import GAP, SHEET_SIDE, compose_sheet, png_bytes, sheet_block
+from mitobench.datasets.view.sheet import GAP, MOST_WIDE, SHEET_SIDE, compose_sheet, png_bytes, sheet_block
 from mitobench.datasets.view.statistics import count_volume
 from mitobench.drawing.chosen import even_slices
 from mitobench.errors import BadInputError, UnknownNameError
@@ -160,12 +160,10 @@ def view_split(
         found = count_volume(volume, progress=progress) if statistics else None
         chosen = choose(volume, slices=slices)
         facts = f"{words.geometry(volume)}; {words.counts(volume, found)}."
-        wide = len(chosen.sections) * (SHEET_SIDE + GAP) - GAP
-        panels = list(draw_panels(volume, chosen, side=SHEET_SIDE, wide_side=wide))
+        panels = list(draw_panels(volume, chosen, side=SHEET_SIDE, gap=GAP, widest=MOST_WIDE))
         blocks.append(sheet_block(panels, title=volume.name, words=facts))
-        sections.append(
-            volume_section(volume, draw_panels(volume, chosen, side=PAGE_SIDE, wide_side=WIDE_SIDE), found)
-        )
+        panels_of_page = draw_panels(volume, chosen, side=PAGE_SIDE, gap=0, widest=PAGE_WIDTH)
+        sections.append(volume_section(volume, panels_of_page, found))
         progress(number + 1, len(volumes), "volumes drawn")
     sheet = compose_sheet(
         blocks, title=subject.title, subtitle=subject.subtitle, notes=_notes(subject, volumes)
