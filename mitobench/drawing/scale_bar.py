@@ -100,7 +100,7 @@ def with_scale_bar(picture: NDArray[np.uint8], *, pixel_nm: float) -> NDArray[np
     start = round(middle - bar.pixels / 2)
     pen.rectangle((start, foot - thick + 1, start + bar.pixels - 1, foot), fill=_LIGHT)
     words = _shown(bar.length_nm)
-    at = (middle - lettering.width(words, size=bar.size) / 2, foot - thick - max(4, bar.size // 4))
+    at = (middle - lettering.width(words, size=bar.size) / 2, foot - thick - max(4, round(0.36 * bar.size)))
     lettering.write(pen, at, words, size=bar.size, colour=_LIGHT)
     return np.asarray(drawn, dtype=np.uint8)
 

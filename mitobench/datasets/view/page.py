@@ -59,6 +59,7 @@ def view_page(
     verdict, why = words.licence_lines(card)
     state = "open" if card.licence.pixels_redistributable else "closed"
     labelled = any(volume.labels is not None or volume.ignore is not None for volume in volumes)
+    target = f" --target {subject.target}" if subject.other_target else ""
     switches = [("large", "Large pictures", "")]
     if labelled:
         switches.insert(0, ("labels", "Show labels", " checked"))
@@ -88,7 +89,8 @@ def view_page(
             f"<section><h2>The dataset</h2>{_facts(card.rows())}</section></main>",
             f"<footer><p>Please cite: {text(card.citation)}.{_doi(card.doi)}</p>",
             f"<p>Licence: {link(card.licence.url, card.licence.id)}. ",
-            f"Made by <code>{MARK} {text(card.key)} --split {text(subject.split)}</code>.</p></footer></body></html>\n",
+            f"Made by <code>{MARK} {text(card.key)} --split {text(subject.split)}{text(target)}</code>.</p>",
+            "</footer></body></html>\n",
         )
     )
 
