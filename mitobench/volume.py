@@ -63,7 +63,7 @@ class Volume:
                 f"Volume {self.name!r}: the image is {self.image.dtype}; expected uint8. "
                 "Scale the whole volume once by its percentiles, then convert."
             )
-        if self.labels is not None and not np.issubdtype(self.labels.dtype, np.integer):
+        if self.labels is not None and self.labels.dtype.kind not in "iu":
             raise DtypeError(
                 f"Volume {self.name!r}: the labels are {self.labels.dtype}; expected an integer dtype."
             )

@@ -56,18 +56,36 @@ def fetch(
     agree: Annotated[
         bool, typer.Option("--agree", help="Agree to a non-commercial licence without being asked.")
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Who converts: 0 = threads, one for each processor; 1 = one piece after the other; "
+            "more = that many processes."
+        ),
+    ] = 0,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler whose workers convert. They must see the data root and the archives "
+            "under the same paths."
+        ),
+    ] = None,
 ) -> None:
-    """Download and verify datasets, then write their canonical form."""
+    """Download and verify datasets, then write their canonical form. Killed, it goes on where it was."""
+    from functools import partial
+
     from mitobench import datasets
+
+    bring = partial(datasets.fetch, archives=archives, workers=workers, scheduler=scheduler)
 
     for name in names:
         with progress_bar() as progress:
             try:
-                folder = datasets.fetch(name, archives=archives, agree=agree, progress=progress)
+                folder = bring(name, agree=agree, progress=progress)
             except LicenceError as question:
                 if not _agreed_at_terminal(question):
                     raise
-                folder = datasets.fetch(name, archives=archives, agree=True, progress=progress)
+                folder = bring(name, agree=True, progress=progress)
         say(f"{name}: ready in {folder}")
 
 

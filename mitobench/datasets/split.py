@@ -8,9 +8,8 @@ from mitobench.arrays import natural_key
 from mitobench.datasets.card import MAIN_TARGET, NO_VOXEL_SIZE, DatasetCard, name_fits
 from mitobench.datasets.fetch import ensure_store
 from mitobench.datasets.manifest import Box, SplitManifest, load_manifest
-from mitobench.datasets.reading import Dataset
 from mitobench.datasets.registry import find_dataset
-from mitobench.datasets.store import OpenFiles, StoreIndex
+from mitobench.datasets.store import OpenFiles, StoredVolume, StoreIndex
 from mitobench.errors import DatasetNotFoundError
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
@@ -127,7 +126,7 @@ def load_split(
     dataset = find_dataset(name)
     manifest = load_manifest(dataset.card.key, version, dataset.splits_folder)
     boxes = manifest.boxes(split)
-    dataset.card.target(target)
+    other = dataset.card.target(target)
     if manifest.label_version != dataset.card.label_version:
         raise DatasetNotFoundError(
             f"{name}@{manifest.version} needs ground truth version {manifest.label_version}, but this "
@@ -136,30 +135,35 @@ def load_split(
     folder, index = ensure_store(dataset, root=root, allow_download=download, progress=progress)
     files = OpenFiles(folder)
     volumes = [
-        _open_box(whole, dataset, files, index, target) for box in boxes for whole in _members(box, index)
+        Volume(
+            name=name if box.volume.endswith("*") else box.volume_name,
+            label_kind=(other or dataset.card).label_kind,
+            voxel_size_nm=(step := index.volumes[name].voxel_size_nm),
+            voxel_size_known=dataset.card.voxel_size_known or step != NO_VOXEL_SIZE,
+            origin=box.start,
+            **_arrays(box, index.volumes[name], files, target),
+        )
+        for box in boxes
+        for name in _members(box, index)
     ]
     return Split(split=split, card=dataset.card, manifest=manifest, volumes=volumes, target=target)
 
 
-def _members(box: Box, index: StoreIndex) -> list[Box]:
-    """The box itself, or one for every volume of its family, in natural order."""
+def _members(box: Box, index: StoreIndex) -> list[str]:
+    """The volume of the box, or all those of its family in natural order."""
     if not box.volume.endswith("*"):
-        return [box]
-    names = sorted((name for name in index.volumes if name_fits(name, box.volume)), key=natural_key)
-    return [box.model_copy(update={"volume": name}) for name in names]
+        return [box.volume]
+    return sorted((name for name in index.volumes if name_fits(name, box.volume)), key=natural_key)
 
 
-def _open_box(box: Box, dataset: Dataset, files: OpenFiles, index: StoreIndex, target: str) -> Volume:
-    stored, other = index.volumes[box.volume], dataset.card.target(target)
-    labels = stored.labels if other is None else stored.targets.get(target)
+def _arrays(box: Box, stored: StoredVolume, files: OpenFiles, target: str) -> dict[str, Any]:
+    """Image, labels and ignore mask of a box; whole volumes are not cut, since there may be tens of thousands."""
+    labels = stored.labels if target == MAIN_TARGET else stored.targets.get(target)
+    found = {"image": stored.image, "labels": labels, "ignore": stored.ignore}
+    whole = not any((*box.start, *box.stop))
     cut = tuple(slice(start, stop or None) for start, stop in zip(box.start, box.stop, strict=True))
-    return Volume(
-        name=box.volume_name,
-        image=files.array(stored.image, stored.shape)[cut],
-        labels=None if labels is None else files.array(labels, stored.shape)[cut],
-        label_kind=(other or dataset.card).label_kind,
-        voxel_size_nm=stored.voxel_size_nm,
-        voxel_size_known=dataset.card.voxel_size_known or stored.voxel_size_nm != NO_VOXEL_SIZE,
-        origin=box.start,
-        ignore=None if stored.ignore is None else files.array(stored.ignore, stored.shape)[cut],
-    )
+    arrays: dict[str, Any] = {}
+    for what, array in found.items():
+        opened = None if array is None else files.array(array, stored.shape)
+        arrays[what] = opened if opened is None or whole else opened[cut]
+    return arrays

@@ -214,13 +214,16 @@ def _from_schema_1(index: Any) -> Any:
     if not isinstance(index, dict) or index.get("schema_version") != 1:
         raise ValueError(f"{INDEX} is of no schema that this release reads")
     files: dict[str, Any] = {}
-    for volume in index["volumes"].values():
-        for array in (
-            volume["image"],
-            volume["labels"],
-            volume.get("ignore"),
-            *volume.get("targets", {}).values(),
-        ):
-            if array is not None:
+    try:
+        for volume in index["volumes"].values():
+            every = (
+                volume["image"],
+                volume["labels"],
+                volume.get("ignore"),
+                *volume.get("targets", {}).values(),
+            )
+            for array in filter(None, every):
                 files[array["file"]] = {"n_bytes": array.pop("n_bytes"), "sha256": array.pop("sha256")}
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{INDEX} lacks {error}") from error
     return {**index, "schema_version": SCHEMA, "files": files}
