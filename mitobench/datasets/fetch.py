@@ -155,9 +155,9 @@ def ensure_store(
     with _locked(dataset.card, top, progress):
         index = read_index(folder, dataset)  # another process may have done it while this one waited
         if index is None:
-            places = _bring_files(dataset.card, top, given, agree, allow_download, patience, progress)
-            check_disk(top, dataset.card.store_bytes - unfinished_bytes(folder))
-            with open_workers(workers, scheduler) as crew:
+            with open_workers(workers, scheduler) as crew:  # before any download
+                places = _bring_files(dataset.card, top, given, agree, allow_download, patience, progress)
+                check_disk(top, dataset.card.store_bytes - unfinished_bytes(folder))
                 index = _convert(dataset, places, folder, top, crew, progress)
     return folder, index
 
