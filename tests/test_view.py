@@ -314,6 +314,19 @@ def test_one_slice_is_measured_in_area(tmp_path: Path) -> None:
     assert "µm³" not in words_of(page)
 
 
+def test_without_a_voxel_size_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, napari: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """No bar, no extent, sizes in voxels: a stand-in of 1 nm never becomes a length."""
+    monkeypatch.setattr("mitobench.datasets.view.panels.with_scale_bar", None)
+    box = volume(voxel_size_nm=(1.0, 1.0, 1.0), voxel_size_known=False)
+    shown = words_of(page_of(split_of(box), tmp_path))
+    assert "6 × 24 × 32 voxels (z, y, x), voxel size not known" in shown  # noqa: RUF001
+    assert "µm" not in shown
+    view_split(split_of(box), out=tmp_path, napari=True)
+    assert napari[1][1]["units"] == ("pixel",) * 3
+
+
 def test_many_volumes_are_limited_with_a_note(tmp_path: Path) -> None:
     """A few, evenly spaced, and the page says of how many; names can be asked for."""
     split = split_of(*(volume((2, 24, 32), name=f"crop{n}") for n in range(20)))

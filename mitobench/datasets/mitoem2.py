@@ -70,7 +70,7 @@ class _Tissue:
     flaws: tuple[str, ...] = field(default=())
 
 
-_UNSAID = f"{NOT_KNOWN}; the collection holds mouse, human and Drosophila"
+_UNSAID = f"{NOT_KNOWN} (the collection holds mouse, human and Drosophila)"
 _LIKELY = MappingProxyType({"cellmap": "likely cut from one of its cells, which is not confirmed"})
 _MITOEM = "its volumes come from MitoEM; from which of the two is not known"
 

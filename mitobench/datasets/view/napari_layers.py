@@ -35,7 +35,7 @@ def open_napari(volumes: Sequence[Volume], *, title: str) -> Any:
         place: dict[str, Any] = {
             "scale": tuple(steps.tolist()),
             "translate": tuple((steps * volume.origin).tolist()),
-            "units": ("nm", "nm", "nm"),
+            "units": ("nm" if volume.voxel_size_known else "pixel",) * 3,
             "visible": number == 0,
         }
         viewer.add_image(volume.image, name=f"{volume.name} image", contrast_limits=(0, 255), **place)

@@ -108,7 +108,8 @@ def draw_panels(volume: Volume, chosen: Chosen, *, side: int, gap: int, widest: 
             if is_wide
             else read_plane(volume, axis="y", index=chosen.side, side=side, pixel_nm=scale)
         )
-        words = f"row {chosen.side}, {chosen.why}; z runs down, {width:.3g} µm wide and {depth:.3g} µm deep"
+        extent = f", {width:.3g} µm wide and {depth:.3g} µm deep" if volume.voxel_size_known else ""
+        words = f"row {chosen.side}, {chosen.why}; z runs down{extent}"
         yield _panel(volume, plane, title="side view (x, z)", caption=words, is_wide=is_wide)
 
 
@@ -134,7 +135,7 @@ def _panel(volume: Volume, plane: Plane, *, title: str, caption: str, is_wide: b
     image = tissue(plane.grey)
     layer = _layer(volume, plane)
     bar = scale_bar(image.shape, pixel_nm=plane.pixel_nm)
-    if bar.fits and not is_wide:
+    if bar.fits and not is_wide and volume.voxel_size_known:
         image = with_scale_bar(image, pixel_nm=plane.pixel_nm)
         if layer is not None:
             layer[bar.covered] = 0

@@ -56,9 +56,11 @@ class Subject:
 
 
 def geometry(volume: Volume) -> str:
-    """Shape, voxel size and extent."""
+    """Shape, voxel size and extent; the shape alone where nobody knows how large a voxel is."""
     steps = " × ".join(f"{step:g}" for step in volume.voxel_size_nm)  # noqa: RUF001 - the sign is meant
     shape = " × ".join(f"{length:,}" for length in volume.shape)  # noqa: RUF001
+    if not volume.voxel_size_known:
+        return f"{shape} voxels (z, y, x), voxel size not known"
     extent = " × ".join(  # noqa: RUF001
         f"{length * step / 1000:.3g}" for length, step in zip(volume.shape, volume.voxel_size_nm, strict=True)
     )
@@ -81,7 +83,9 @@ def percent(fraction: float | None) -> str:
 
 
 def sizes(volume: Volume, found: Statistics) -> tuple[NDArray[np.float64], str]:
-    """Sizes of the objects and their unit: µm³, or µm² where the volume is one slice."""
+    """Sizes of the objects and their unit: µm³, µm² where the volume is one slice, or voxels of unknown size."""
+    if not volume.voxel_size_known:
+        return found.sizes.astype(np.float64), "voxels"
     z, y, x = volume.voxel_size_nm
     if volume.shape[0] == 1:
         return found.sizes.astype(np.float64) * (y * x / 1e6), "µm²"
