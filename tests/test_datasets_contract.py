@@ -37,8 +37,6 @@ PROMISED = {
     *("mitoem2-sperm", "mitoem2-stem", "deepcontact", "cem-mitolab", "tnbc", "mitonet-tem"),
 }
 """Datasets that must never go missing."""
-BY_HAND = {"probtem", "orgsegnet"}
-"""Datasets whose hosts want a browser."""
 
 Box = tuple[str, tuple[slice, ...]]
 
@@ -129,7 +127,7 @@ def test_files_are_pinned(key: str) -> None:
     card = load_card(key)
     assert card.download_bytes > 0
     for file in card.files:
-        assert file.urls or key in BY_HAND
+        assert file.urls or file.manual
         assert file.expected_bytes > 0
         assert all(url.startswith("https://") or file.allow_http for url in file.urls)
         assert file.members or file.patterns

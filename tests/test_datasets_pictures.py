@@ -1,17 +1,16 @@
 """ProbTEM and OrgSegNet, sets of single pictures: which mask, which val, which class, and never a stretched mask."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import Fake, build, write_zip
+from fakes import Fake, build
 from fakes.orgsegnet import grey_tiff, index_png
 from fakes.probtem import colour_tiff, mask_png
 
-from mitobench.datasets import fetch, load_split, registry
+from mitobench.datasets import fetch, load_split, registry, verify
 from mitobench.datasets.pictures import read_grey, volume_name
-from mitobench.errors import FormatError
+from mitobench.errors import FetchError, FormatError
 
 
 @pytest.fixture(params=["probtem", "orgsegnet"])
@@ -30,15 +29,12 @@ def fake(key: str, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPa
 
 
 def change(fake: Fake, **changed: bytes | None) -> None:
-    """Write the archive again; members are named by the end of their path, None = gone."""
-    with zipfile.ZipFile(fake.archive) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+    """Change files, named by the end of their path; None = gone."""
     for end, data in changed.items():
-        name = next(name for name in members if name.endswith(end))
-        del members[name]
+        path = next(path for path in fake.archives.rglob("*") if path.as_posix().endswith(end))
+        path.unlink()
         if data is not None:
-            members[name] = data
-    write_zip(fake.archive, members)
+            path.write_bytes(data)
 
 
 @pytest.mark.parametrize("key", ["probtem"])
@@ -109,6 +105,19 @@ def test_lists_and_labels_are_not_trusted(fake: Fake, end: str, data: bytes | No
     change(fake, **{end: data})
     with pytest.raises(FormatError, match=says):
         fetch("orgsegnet")
+
+
+def test_the_steps_by_hand_are_told(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the folder, the message says where it is and what to run; with it, that command works."""
+    monkeypatch.delenv("MITOBENCH_SOURCES")
+    monkeypatch.setattr("requests.Session.get", None)
+    card = fake.dataset.card
+    with pytest.raises(FetchError, match="by hand") as error:
+        fetch(card.key)
+    for words in ("https://", "in a browser", card.files[0].name, f"mitobench fetch {card.key} --from"):
+        assert words in str(error.value)
+    fetch(card.key, archives=fake.archives)
+    assert verify(card.key).not_pinned
 
 
 def test_grey_is_grey_in_any_number_of_channels() -> None:

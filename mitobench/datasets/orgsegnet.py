@@ -72,9 +72,16 @@ CARD = DatasetCard(
     raw_bytes=0,
     files=(
         RemoteFile(
-            name=f"{_FOLDER}.zip",
+            name=_FOLDER,
             urls=(),
-            also_named=(f"{_FOLDER}-*.zip",),
+            kind="folder",
+            manual=(
+                "1. Open https://doi.org/10.57760/sciencedb.01335 in a browser and log in: the host asks for "
+                "an account.\n"
+                f"2. Download the folder {_FOLDER}.\n"
+                f"3. Unpack what came, so that you have {_FOLDER}/image, {_FOLDER}/label and "
+                f"{_FOLDER}/splits/train.txt, val.txt and test.txt."
+            ),
             patterns=(
                 f"{_FOLDER}/image/*.tif",
                 f"{_FOLDER}/label/*.png",

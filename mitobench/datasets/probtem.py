@@ -62,9 +62,16 @@ CARD = DatasetCard(
     raw_bytes=0,
     files=(
         RemoteFile(
-            name=f"{_FOLDER}.zip",
+            name=_FOLDER,
             urls=(),
-            also_named=(f"{_FOLDER}-*.zip",),
+            kind="folder",
+            manual=(
+                "1. Open https://drive.google.com/drive/folders/1n2ZqbJEHPyMB_6a6OTBBACt5Jct2PZJc in a "
+                "browser; the page of the authors is https://yoonlab.unist.ac.kr/index.php/research/mitochondria-tem-dataset/\n"
+                f"2. Go to Deeppi-EM/mitoseg_deploy/datasets and download the folder {_FOLDER}.\n"
+                f"3. Unpack what came, so that you have {_FOLDER}/train/input/x_1.tif, {_FOLDER}/train/target/y_1.png "
+                "and so on, and the same below test."
+            ),
             patterns=tuple(
                 f"{_FOLDER}/{split}/{part}"
                 for split in _COUNTS
