@@ -91,7 +91,7 @@ def fit_grey(runs: Runs, name: str) -> Grey:
     edges = low + np.arange(len(counts) + 1) if exact else np.linspace(low, high, len(counts) + 1)
     below = np.cumsum(counts)
     first, last = np.searchsorted(below, [TAILS * below[-1], (1 - TAILS) * below[-1]])
-    low, high = float(edges[first]), float(edges[last])
+    low, high = float(edges[first]), float(edges[last if exact else last + 1])
     return Grey(low, high if high > low else low + 1)
 
 
