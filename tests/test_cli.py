@@ -186,6 +186,20 @@ def test_datasets_lists_and_shows_cards(data_home: Path) -> None:
     assert "CC-BY-NC-SA-3.0" in invoke("datasets", "vnc")
 
 
+def test_the_table_of_datasets_fits_a_terminal(mitobench: Callable[..., Done]) -> None:
+    """One line for each in 100 columns; who may not use it, and which sizes are guesses, can be seen."""
+    lines = [line.rstrip() for line in mitobench("datasets").stdout.splitlines()]
+    assert max(map(len, lines)) <= 100
+    keys = {row["key"] for row in json.loads(invoke("datasets", "--json"))}
+    shown = {line.split()[0]: line for line in lines[2:]}
+    assert set(shown) == keys
+    assert all(f"{key} " in line for key, line in shown.items())
+    assert {key for key, line in shown.items() if " nc " in line} >= {"vnc", "cdeep3m", "urocell"}
+    assert "~400 MB" in shown["kasthuri-pp"]
+    assert " 42 MB" in shown["vnc"]
+    assert shown["vnc"].endswith("train val test +")
+
+
 def test_a_flipped_byte_is_named(
     mitobench: Callable[..., Done], data_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

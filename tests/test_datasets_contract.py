@@ -80,9 +80,12 @@ def test_every_listed_dataset_is_held_to_this_contract() -> None:
     table = list_datasets()
     assert sorted(table.index) == KEYS
     assert set(KEYS) >= PROMISED
-    assert {"tissue", "modality", "shape", "voxel_size_nm", "licence", "download_mb", "splits"} <= set(
-        table.columns
-    )
+    promised = {"tissue", "modality", "shape", "voxel_size_nm", "licence", "download_mb", "splits"}
+    assert promised | {"non_commercial", "targets", "download_known"} <= set(table.columns)
+    assert table.loc["vnc", "targets"] == "membrane, synapse, glia-or-extracellular"
+    assert table.loc["vnc", "non_commercial"]
+    assert not table.loc["lucchi", "download_known"]
+    assert table.loc["probtem", "shape"] == "18 of 1x?x?, 3 of 1x?x?, 6 of 1x?x?"
     assert not table.isna().any().any()
 
 

@@ -1,7 +1,8 @@
 """Commands about data: datasets, fetch, verify."""
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,9 +11,6 @@ from mitobench.errors import LicenceError
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Dataset keys, such as vnc.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-COLUMNS = ("title", "modality", "shape", "voxel_size_nm", "licence", "download_mb", "splits")
-"""What fits a terminal; the card of one dataset and --json say the rest."""
 
 
 def datasets(
@@ -33,8 +31,28 @@ def datasets(
     if as_json:
         print_json(table.reset_index().to_dict(orient="records"))
         return
-    shown = [name for name in COLUMNS if name in table.columns]
-    print_table(["key", *shown], table[shown].itertuples())
+    columns = ("key", "voxel, nm", "labels", "download", "licence", "nc", "splits")
+    print_table(columns, map(_line, table.reset_index().to_dict(orient="records")), narrow=True)
+    say(
+        "voxel: z, y, x. ~: a guess to plan with. nc: no commercial use, fetching asks once. +: images without "
+        "labels.\n"
+        "More of one, such as tissue, shapes, flaws and how to cite: mitobench datasets NAME"
+    )
+
+
+def _line(row: dict[Hashable, Any]) -> list[str]:
+    """One dataset in less than 100 letters; its card and --json say the rest."""
+    nm, megabytes = row["voxel_size_nm"], row["download_mb"]
+    size = f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+    return [
+        row["key"],
+        nm if isinstance(nm, str) else "x".join(f"{step:g}" for step in nm),
+        row["labels"],
+        ("" if row["download_known"] else "~") + size if megabytes else "none",
+        row["licence"],
+        "nc" if row["non_commercial"] else "",
+        row["splits"].replace(", unlabelled", " +").replace(",", ""),
+    ]
 
 
 def _facts(rows: list[tuple[str, str]]) -> dict[str, str | list[str]]:

@@ -32,7 +32,7 @@ _URL = "https://ndownloader.figshare.com/files"
 _PARTS = MappingProxyType({"cell": (5.0, "35317564"), "sem": (10.0, "35317573"), "tem": (4.68, "35317576")})
 """{part: (nm per pixel, number of its file at the host)}."""
 _LABELLED = ("sem", "tem")
-_PLANNED = 1_000_000_000
+_PLANNED = 300_000_000
 """Bytes of one archive to plan with; sizes are not known."""
 _ENDINGS = (".tif", ".tiff", ".png")
 _SPELLINGS = MappingProxyType(
@@ -107,7 +107,7 @@ CARD = DatasetCard(
     sources=(
         "Addresses, pixel sizes, spellings of endoplasmic reticulum and lipid droplets: torch_em",
         "Specimens and licence: QuantEM",
-        "Size of the download: not known; planned with a gigabyte for each archive",
+        "Size of the download: not known; planned with 300 MB for each archive",
     ),
 )
 
