@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mitobench.errors import BadInputError, DtypeError, ShapeError
-from mitobench.patches import cut_patches, grid_origins, stitch_patches
+from mitobench.patches import PatchDataset, cut_patches, grid_origins, stitch_patches
 from mitobench.patches.window import WEIGHTS, axis_window
+from mitobench.volume import Volume
 
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 13), st.integers(1, 13))
 
@@ -173,6 +175,62 @@ def test_chunks_are_written_once(stride: tuple[int, int]) -> None:
     stitch_patches(cut_patches(volume, origins, patch_shape=(4, 4)), origins, volume.shape, out=store)
     assert store.written == [(0, 3), (3, 6), (6, 8)]
     assert np.array_equal(store.array, volume)
+
+
+def test_deep_shards_do_not_hold_planes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard of 16 slices is written once and whole, while no more float planes live than a patch is deep."""
+    from mitobench.patches import planes
+
+    most, written = 0, []
+
+    class Counting(planes.BlendPlanes):
+        def add(self, *args: object, **options: object) -> None:
+            nonlocal most
+            super().add(*args, **options)  # type: ignore[arg-type]
+            most = max(most, len(self._sums))
+
+    class Store:
+        shape, chunks, shards, dtype = (40, 8, 8), (2, 8, 8), (16, 8, 8), np.dtype(np.uint8)
+        array = np.zeros(shape, np.uint8)
+
+        def __setitem__(self, key: slice, values: NDArray[np.uint8]) -> None:
+            self.array[key] = values
+            written.append((key.start, key.stop))
+
+    store, volume = Store(), _volume((40, 8, 8), "uint8")
+    origins = grid_origins(volume.shape, patch_shape=(4, 4, 4), stride=(2, 2, 2))
+    monkeypatch.setattr("mitobench.patches.stitch.BlendPlanes", Counting)
+    pieces = cut_patches(volume, origins, patch_shape=(4, 4, 4))
+    assert stitch_patches(pieces, origins, volume.shape, out=store, weights="hann") is store
+    assert np.array_equal(store.array, volume)
+    assert written == [(0, 16), (16, 32), (32, 40)]
+    assert most == 4
+
+
+def test_a_volume_goes_round_out_of_core(tmp_path: Path) -> None:
+    """Cut with a halo from a mapped file, stitched into a sharded zarr and a mapped .npy, patch by patch."""
+    volume = _volume((20, 24, 30), "uint8")
+    np.save(tmp_path / "in.npy", volume)
+    source = Volume(
+        name="a",
+        image=np.load(tmp_path / "in.npy", mmap_mode="r"),
+        labels=None,
+        label_kind="semantic",
+        voxel_size_nm=(30, 8, 8),
+    )
+    patches = PatchDataset([source], patch_shape=(6, 12, 12), halo=(1, 3, 3))
+    assert patches.halo == (1, 3, 3)
+    assert len(patches) == 5 * 3 * 4  # steps of 4, 6 and 6
+    stored = zarr.create_array(
+        tmp_path / "out.zarr", shape=volume.shape, chunks=(4, 8, 8), shards=(8, 16, 16), dtype="uint8"
+    )
+    mapped = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, volume.shape)
+    for out in (stored, mapped):
+        seen = (patch["image"] for patch in patches)
+        stitch_patches(seen, patches.origins, volume.shape, halo=patches.halo, weights="hann", out=out)
+        assert np.array_equal(np.asarray(out[:]), volume)
+    with pytest.raises(ShapeError, match="leaves something"):
+        PatchDataset([source], patch_shape=(6, 12, 12), halo=6)
 
 
 def test_float_patches_become_uint8_when_asked() -> None:

@@ -16,6 +16,7 @@ from mitobench.patches.gathered import GatheredPatches
 from mitobench.patches.grid import Edge, Origins, as_index3, check_patch_fits, grid_origins
 from mitobench.patches.mapped import portable, restored
 from mitobench.patches.sample import PatchTable
+from mitobench.patches.window import as_halo
 from mitobench.volume import Volume
 
 Keep = Literal["all", "foreground"]
@@ -33,7 +34,9 @@ class PatchDataset(GatheredPatches):
         volumes: What to cut; a split is one.
         patch_shape: (y, x) for pieces of single slices, or (z, y, x); in voxels.
         patch_shape_nm: The same in nanometres, instead; all volumes must make one shape of it.
-        stride: Step of the grid, same form; None means edge to edge.
+        stride: Step of the grid, same form; None means edge to edge, or as `halo` wants.
+        halo: Margin of each patch that only gives context, in voxels, one number or (z, y, x): the grid steps so
+            that the patches less their halo cover the volume. Pass the same to `stitch_patches`.
         keep: "all" patches, or those with "foreground", a non-zero label inside the volume.
         min_foreground: With keep="foreground", least fraction of such voxels, in [0, 1].
         edge: "shift", "drop" or "pad", see `grid_origins`.
@@ -44,6 +47,7 @@ class PatchDataset(GatheredPatches):
 
     Attributes:
         patch_shape: (y, x) or (z, y, x) in voxels.
+        halo: (z, y, x).
         table: (n, 4) int64: number of the volume, z, y, x.
         names: Names of the volumes.
 
@@ -61,6 +65,7 @@ class PatchDataset(GatheredPatches):
         patch_shape: Sequence[int] | None = None,
         patch_shape_nm: Sequence[float] | None = None,
         stride: Sequence[int] | None = None,
+        halo: int | Sequence[int] = 0,
         keep: Keep = "all",
         min_foreground: float = 0.0,
         edge: Edge = "shift",
@@ -75,10 +80,13 @@ class PatchDataset(GatheredPatches):
         self.names = tuple(volume.name for volume in volumes)
         self._patch = as_index3(self.patch_shape, what="patch_shape")
         self._edge = edge
+        self.halo = as_halo(halo, self._patch)
         self._images = [plain_array(volume.image) for volume in volumes]
         self._labels = _label_arrays(volumes, needed=labels or keep == "foreground")
         self._id_dtype = _id_dtype(self._labels) if labels else None
         if table is None:
+            if stride is None:
+                stride = [p - 2 * h for p, h in zip(self._patch, self.halo, strict=True)]
             self.table = self._grid(stride, edge)
         else:
             self.table = self._checked(table)

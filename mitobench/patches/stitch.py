@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from mitobench.errors import BadInputError, DtypeError, ShapeError
 from mitobench.patches.grid import as_index3
 from mitobench.patches.planes import BlendPlanes, LabelPlanes, PlaneAdder, Planes
+from mitobench.patches.sink import PlaneSink
 from mitobench.patches.window import (
     WEIGHTS,
     AxisGrid,
@@ -17,6 +18,7 @@ from mitobench.patches.window import (
     Weights,
     WindowCache,
     are_disjoint,
+    as_halo,
     axis_piece,
     grid_pieces,
 )
@@ -53,8 +55,8 @@ def stitch_patches(
         halo: Margin that is cut off each inner side of a patch before it counts, in voxels: one number, which
             leaves z alone for patches of a single slice, or (z, y, x).
         dtype: Of the result; None takes that of the patches, or of `out`. Blends are rounded for integers.
-        out: Something of that shape to write into: array, memory map, or zarr array, a chunk's depth at a
-            time.
+        out: Something of that shape to write into: array, memory map, or zarr array, a chunk's (or shard's)
+            depth at a time.
         fill: Value of voxels that no patch covers; None makes them an error.
         threads: Threads that add the planes of a patch; the result does not depend on it.
 
@@ -86,7 +88,7 @@ def stitch_patches(
     patch = first[1]
     if out is None:
         out = np.empty(size, patch.dtype if dtype is None else dtype)
-    margin = _as_halo(halo, patch.shape)
+    margin = as_halo(halo, patch.shape)
     grid = None if places is None else grid_pieces(places, size, patch.shape, margin, weights)
     labels = _is_label(patch.dtype, np.dtype(out.dtype), weights)
     placed = _same_shape(chain([first], placed), patch.shape)
@@ -110,18 +112,6 @@ def _as_places(origins: ArrayLike) -> NDArray[np.int64]:
     if places.ndim != 2 or places.shape[1] != 3:
         raise ShapeError(f"origins has shape {places.shape}; expected (n, 3) as (z, y, x).")
     return places
-
-
-def _as_halo(halo: int | Sequence[int], patch: Index3) -> Index3:
-    if isinstance(halo, int):
-        halo = (halo if patch[0] > 1 else 0, halo, halo)
-    margin = tuple(int(n) for n in halo)
-    if len(margin) != 3 or min(margin) < 0 or any(2 * h >= p for h, p in zip(margin, patch, strict=True)):
-        raise ShapeError(
-            f"halo is {margin}; expected (z, y, x), none negative, "
-            f"that leaves something of a patch of shape {patch}."
-        )
-    return margin[0], margin[1], margin[2]
 
 
 def _as_patch(patch: Any) -> NDArray[Any]:
@@ -188,8 +178,8 @@ def _roll(
     fill: float | None,
 ) -> None:
     """Add patch after patch; write out each plane once no later patch can reach it."""
-    done, planes, windows = 0, adder.planes, WindowCache(adder.planes.window_dtype)
-    depth = (getattr(out, "chunks", None) or (1,))[0]  # HDF5 without chunks says None
+    planes, windows = adder.planes, WindowCache(adder.planes.window_dtype)
+    sink = PlaneSink(out, size)
     for origin, values in placed:
         if grid is None:
             pieces = [
@@ -199,22 +189,21 @@ def _roll(
         else:
             pieces = [axis[n] for axis, n in zip(grid, origin, strict=True)]
         along_z, along_y, along_x = pieces
-        if along_z.start < done:
+        if along_z.start < sink.done:
             raise BadInputError(
-                f"The patch at {origin} comes after planes up to z={done - 1} were finished. "
+                f"The patch at {origin} comes after planes up to z={sink.done - 1} were finished. "
                 "Sort the patches by the z of their origins, or pass a list with its origins."
             )
-        # Whole chunks at a time: writing a part of one makes a chunked store read and pack it again.
-        finished = min(along_z.start, size[0]) // depth * depth
-        _write(planes, out, done, finished, fill)
-        done = max(done, finished)
+        while sink.done < min(along_z.start, size[0]):
+            sink.put(planes.take(sink.done, fill=fill))
         if along_y.start == along_y.stop or along_x.start == along_x.stop:
             continue
         window = windows.get(along_y.weight, along_x.weight)
         kept = values[_source(pieces)]
         place = slice(along_y.start, along_y.stop), slice(along_x.start, along_x.stop)
         adder.add(along_z.start, place, kept, weight=window, scales=along_z.weight.tolist())
-    _write(planes, out, done, size[0], fill)
+    while sink.done < size[0]:
+        sink.put(planes.take(sink.done, fill=fill))
 
 
 def _source(pieces: Sequence[AxisPiece]) -> tuple[slice, ...]:
@@ -223,18 +212,6 @@ def _source(pieces: Sequence[AxisPiece]) -> tuple[slice, ...]:
 
 def _target(pieces: Sequence[AxisPiece]) -> tuple[slice, ...]:
     return tuple(slice(p.start, p.stop) for p in pieces)
-
-
-def _write(planes: Planes, out: Any, start: int, stop: int, fill: float | None) -> None:
-    """Move finished planes to `out`: one by one into memory, as one block into chunked stores."""
-    if isinstance(out, np.ndarray):
-        for z in range(start, stop):
-            np.copyto(out[z], planes.take(z, fill=fill), casting="unsafe")
-    elif stop > start:
-        block = np.empty((stop - start, *out.shape[1:]), out.dtype)
-        for k, z in enumerate(range(start, stop)):
-            np.copyto(block[k], planes.take(z, fill=fill), casting="unsafe")
-        out[start:stop] = block
 
 
 def _place_once(placed: _Placed, out: Any, grid: list[AxisGrid]) -> None:

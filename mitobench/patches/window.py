@@ -1,7 +1,7 @@
 """How much each voxel of a patch counts where patches overlap. No arrays of voxels live here."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mitobench.errors import BadInputError
+from mitobench.errors import BadInputError, ShapeError
 from mitobench.volume import Index3
 
 Weights = Literal["uniform", "hann", "gaussian"]
@@ -41,6 +41,27 @@ class AxisPiece:
 
 AxisGrid = dict[int, AxisPiece]
 """The pieces of a grid along one axis, by the first voxel of their patch."""
+
+
+def as_halo(halo: int | Sequence[int], patch: Index3) -> Index3:
+    """A margin as (z, y, x); one number leaves z alone for patches of a single slice.
+
+    Args:
+        halo: Voxels, one number or (z, y, x).
+        patch: (z, y, x) shape of a patch.
+
+    Raises:
+        ShapeError: Not three numbers, a negative one, or nothing would be left of the patch.
+    """
+    if isinstance(halo, int):
+        halo = (halo if patch[0] > 1 else 0, halo, halo)
+    margin = tuple(int(n) for n in halo)
+    if len(margin) != 3 or min(margin) < 0 or any(2 * h >= p for h, p in zip(margin, patch, strict=True)):
+        raise ShapeError(
+            f"halo is {margin}; expected (z, y, x), none negative, "
+            f"that leaves something of a patch of shape {patch}."
+        )
+    return margin[0], margin[1], margin[2]
 
 
 def axis_window(weights: Weights, length: int) -> NDArray[np.float64]:
