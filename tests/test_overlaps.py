@@ -16,13 +16,22 @@ from mitobench.datasets import DATASETS, load_card, same_tissue
 from mitobench.datasets.overlaps import tissue_map
 from mitobench.errors import BadInputError, RecordError
 
-ELSEWHERE = {"cdeep3m2"}
-"""Named on a card, though they are not loaded here."""
+ELSEWHERE = {"cdeep3m2", "cellmap"}
+"""Named on a card, though a version of this package may not load them."""
 NEIGHBOURS = {
     "lucchi": {"lucchi-pp", "mitonet-lucchi-pp"},
     "lucchi-pp": {"lucchi", "mitonet-lucchi-pp"},
     "mitonet-lucchi-pp": {"lucchi", "lucchi-pp"},
     "cdeep3m": {"cdeep3m2"},
+    "betaseg": {"mitoem2-beta"},
+    "mitoem2-beta": {"betaseg"},
+    "mitoem2-pyra": {"mitoem-r", "mitoem-h", "cem-mitolab"},
+    "mitoem-r": {"mitoem2-pyra", "cem-mitolab"},
+    "mitoem-h": {"mitoem2-pyra", "cem-mitolab"},
+    "mitoem2-jurkat": {"cellmap"},
+    "kasthuri-pp": {"cem-mitolab"},
+    "platelet": {"cem-mitolab"},
+    "cem-mitolab": {"mitoem-r", "mitoem-h", "mitoem2-pyra", "kasthuri-pp", "platelet", "cellmap"},
     "vnc": set(),
     "urocell": set(),
 }
@@ -65,6 +74,7 @@ def test_a_card_does_not_overlap_with_itself_or_twice() -> None:
 def test_both_cards_of_a_pair_say_it(key: str) -> None:
     """A reader of either card learns of the other dataset, in the same words: the same tissue, or a part."""
     card = load_card(key)
+    assert {*card.overlaps, *card.shares} <= {*DATASETS, *ELSEWHERE}, "of an unknown dataset nothing follows"
     for field in ("overlaps", "shares"):
         for other in set(getattr(card, field)) & set(DATASETS):
             assert key in getattr(load_card(other), field), f"{other}: name {key} in its {field} as well"
