@@ -34,7 +34,16 @@ PROMISED = {
     *("mitonet-c-elegans", "mitonet-fly-brain", "mitonet-glycolytic-muscle", "mitonet-hela-cell"),
     *("mitonet-salivary-gland", "mitonet-lucchi-pp", "platelet", "betaseg", "probtem", "orgsegnet"),
     *("mitoem2-beta", "mitoem2-jurkat", "mitoem2-macro", "mitoem2-mossy", "mitoem2-podo", "mitoem2-pyra"),
-    *("mitoem2-sperm", "mitoem2-stem", "deepcontact", "cem-mitolab", "tnbc", "mitonet-tem"),
+    *(
+        "mitoem2-sperm",
+        "mitoem2-stem",
+        "deepcontact",
+        "cem-mitolab",
+        "tnbc",
+        "cellmap",
+        "asem",
+        "mitonet-tem",
+    ),
 }
 """Datasets that must never go missing."""
 
@@ -64,7 +73,7 @@ def boxes(fake: Fake, split: str) -> list[Box]:
         family = [
             name for name in fake.truth if box.volume.endswith("*") and name.startswith(box.volume[:-1])
         ]
-        names = sorted(family, key=natural_key) or [box.volume]
+        names = sorted(family, key=natural_key) if box.volume.endswith("*") else [box.volume]
         cut = tuple(slice(start, stop or None) for start, stop in zip(box.start, box.stop, strict=True))
         found += [(name, cut) for name in names]
     return found

@@ -52,6 +52,7 @@ class Published:
         self._covered: set[str] = set()
         self._opened: list[Container] = []
         self._progress = progress
+        self._left_out: dict[str, str] = {}
         for file, path in places.items():
             opened = open_container(file, path, scratch=scratch, progress=progress)
             self._opened.append(opened)
@@ -80,6 +81,15 @@ class Published:
     def unpinned(self, members: Iterable[str]) -> list[str]:
         """Which of these files have a hash that the card does not know."""
         return [name for name in members if self._hashes.get(name, name) is None]
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """{volume: why} of what a reader could not use."""
+        return MappingProxyType(self._left_out)
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Note that a published volume will not be in the store, so that store.json says so."""
+        self._left_out[name] = why
 
     def names(self, pattern: str) -> list[str]:
         """The members that fit one of the card's patterns, in natural order (2 before 10)."""

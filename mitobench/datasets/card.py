@@ -54,6 +54,7 @@ class VolumeCard:
         about_voxels: How many to plan with where the shape is not known; of a family, in all.
         voxel_size_nm: (z, y, x) where it differs from the dataset's.
         count: How many volumes a family is said to have; 0 = not known.
+        may_be_missing: Whether all volumes of a family may turn out to be of no use; store.json then says why.
     """
 
     name: str
@@ -62,6 +63,7 @@ class VolumeCard:
     about_voxels: int = 0
     voxel_size_nm: VoxelSize | None = None
     count: int = 0
+    may_be_missing: bool = False
 
     def __post_init__(self) -> None:
         if not _VOLUME.fullmatch(self.name):

@@ -212,6 +212,7 @@ def _index(
         mitobench=_version(),
         members=dict(sorted((journal.seen | dict(source.files.seen)).items())),
         files=files,
+        left_out=dict(source.files.left_out),
         volumes={
             raw.name: StoredVolume(
                 shape=shapes[raw.name],

@@ -227,6 +227,8 @@ def _convert(
             )
             index = write_store(source, folder, crew, progress)
             drop_unpacked(scratch)
+            if index.left_out:
+                progress(0, 0, f"{len(index.left_out)} published volumes were left out; store.json says why")
             for name in files.unpinned(index.members):
                 progress(1, 1, f"recorded sha256 {index.members[name]} of {name}, whose hash was not known")
             return index

@@ -197,7 +197,10 @@ def check_names(volumes: Iterable[RawVolume], card: DatasetCard) -> None:
         raise IntegrityError(f"{card.key}: the reader gave {', '.join(twice)} twice.")
     for name in names:
         card.volume(name)
-    if missing := [volume.name for volume in card.volumes if not any(map(volume.fits, names))]:
+    asked = [volume for volume in card.volumes if not volume.may_be_missing]
+    if missing := [volume.name for volume in asked if not any(map(volume.fits, names))] or [
+        volume.name for volume in card.volumes if not names
+    ]:
         raise IntegrityError(f"{card.key}: the reader gave no {', '.join(missing)}; its card lists them.")
 
 

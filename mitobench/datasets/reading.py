@@ -30,6 +30,15 @@ class SourceFiles(Protocol):
         """{file: SHA-256} of what has been read so far."""
         ...
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """{volume: why} of what a reader could not use."""
+        ...
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Note that a published volume will not be in the store, so that store.json says so."""
+        ...
+
     def names(self, pattern: str) -> list[str]:
         """The files that fit one of the card's patterns, in natural order (2 before 10)."""
         ...

@@ -21,7 +21,7 @@ class Bucket(Protocol):
     """A bucket, and what of it has arrived."""
 
     def read(self, key: str) -> bytes | None:
-        """A key that was wanted before; None where the bucket has none."""
+        """A key that was wanted before, None where the bucket has none; KeyError for any other key."""
         ...
 
     def keys(self, prefix: str) -> list[str]:

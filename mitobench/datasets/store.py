@@ -88,6 +88,7 @@ class StoreIndex(BaseModel):
         members: {published file: SHA-256} of all that was read; of a zip with a hash of its own, that hash.
         files: {name: file} of the store itself.
         volumes: {name: volume}.
+        left_out: {published volume that is not in the store: why}.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -99,6 +100,7 @@ class StoreIndex(BaseModel):
     members: dict[str, str]
     files: dict[str, StoredFile]
     volumes: dict[str, StoredVolume]
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 def expected_hashes(dataset: Dataset) -> dict[str, VolumeHashes]:
@@ -179,7 +181,7 @@ class OpenFiles:
 def _complete(volumes: Mapping[str, StoredVolume], card: DatasetCard) -> bool:
     """Whether every volume and every target of the card is there, and nothing else."""
     known = all(any(volume.fits(name) for volume in card.volumes) for name in volumes)
-    there = all(any(map(volume.fits, volumes)) for volume in card.volumes)
+    there = all(volume.may_be_missing or any(map(volume.fits, volumes)) for volume in card.volumes)
     found = {key for volume in volumes.values() for key in volume.targets}
     return known and there and found == {target.key for target in card.targets}
 
