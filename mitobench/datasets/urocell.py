@@ -70,7 +70,7 @@ CARD = DatasetCard(
         "Missing image planes are filled with one value while labels go on there; they are ignored in scores.",
         "fib1-3-3-0 and fib1-4-3-0 touch: mitochondria run from one into the other. Keep both in one split.",
         "Three further blocks of the repository have no mitochondria labels and are not read.",
-        "Labels of lysosomes, fusiform vesicles and Golgi are in lyso, fv and golgi; their file names are not known here.",
+        "Lysosomes, fusiform vesicles and Golgi are labelled too (lyso, fv, golgi); their file names are not known.",
     ),
     sources=(
         f"{_REPOSITORY} README.md",
