@@ -16,8 +16,8 @@ from mitobench.datasets import DATASETS, load_card, same_tissue
 from mitobench.datasets.overlaps import tissue_map
 from mitobench.errors import BadInputError, RecordError
 
-ELSEWHERE = {"cdeep3m2", "cellmap"}
-"""Named on a card, though a version of this package may not load them."""
+ELSEWHERE = {"cdeep3m2"}
+"""Named on a card, though they are not loaded here."""
 NEIGHBOURS = {
     "lucchi": {"lucchi-pp", "mitonet-lucchi-pp"},
     "lucchi-pp": {"lucchi", "mitonet-lucchi-pp"},
@@ -29,6 +29,7 @@ NEIGHBOURS = {
     "mitoem-r": {"mitoem2-pyra", "cem-mitolab"},
     "mitoem-h": {"mitoem2-pyra", "cem-mitolab"},
     "mitoem2-jurkat": {"cellmap"},
+    "cellmap": {"mitoem2-jurkat", "mitoem2-macro", "cem-mitolab"},
     "kasthuri-pp": {"cem-mitolab"},
     "platelet": {"cem-mitolab"},
     "cem-mitolab": {"mitoem-r", "mitoem-h", "mitoem2-pyra", "kasthuri-pp", "platelet", "cellmap"},

@@ -32,11 +32,13 @@ TRAPS = {
         "test_datasets_lucchi_pp.py::test_a_threshold_would_find_more_than_mitochondria",
         "test_datasets_vnc.py::test_a_zero_among_the_codes_is_a_membrane",
         "test_datasets_tnbc.py::test_colours_of_masks_mean_nothing",
+        "test_datasets_pictures.py::test_grey_outlines_are_cut_at_half",
     ),
     "padding that is no background": (
         "test_datasets_kasthuri_pp.py::test_padding_is_ignored_in_every_split",
         "test_datasets_urocell.py::test_only_constant_planes_are_missing",
         "test_datasets_mitoem.py::test_the_padded_copy_is_not_read",
+        "test_datasets_cellmap.py::test_where_nobody_looked_is_neither_object_nor_background",
     ),
     "archives of a branch, packed anew": (
         "test_datasets_urocell.py::test_a_moving_archive_is_the_same_data",
