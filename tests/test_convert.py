@@ -1,6 +1,7 @@
 """Conversion: the same bytes whoever does the work, every slice once, and what is resumed after a kill."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from tiles import Tiles
 
 from mitobench.arrays import sha256_of_array
 from mitobench.datasets import convert, fetch, load_split, registry, verify
+from mitobench.datasets.archives import Published
 from mitobench.datasets.reading import Piece
+from mitobench.datasets.reopening import Reopening
 from mitobench.datasets.store import parse_index
 from mitobench.errors import BadInputError, FetchError, IntegrityError, ShapeError, WorkerError
 
@@ -90,6 +93,24 @@ def test_nonsense_workers_are_refused_before_work(toy: Tiles, data_root: Path) -
         fetch("tiles", workers=-1)
 
 
+def test_other_processes_open_the_files_without_hashing_them_again(
+    toy: Tiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once per process and run; a file that has changed since is hashed, and refused."""
+    places = {toy.dataset.card.files[0]: toy.archive}
+    with Published(places) as files:
+        known = files.known
+    monkeypatch.setattr("mitobench.datasets.filestate.hash_file", None)
+    there = pickle.loads(pickle.dumps(Reopening(run="a", places=places, scratch=tmp_path, known=known)))
+    name = there().names("data/*")[0]
+    assert there().read(name)
+    assert there() is Reopening(run="a", places=places, scratch=tmp_path, known=known)()
+    toy.archive.write_bytes(toy.archive.read_bytes()[:-1] + b"x")
+    monkeypatch.undo()
+    with pytest.raises(IntegrityError, match="tiles"):
+        Reopening(run="b", places=places, scratch=tmp_path, known=known)()
+
+
 # Packed families
 
 
@@ -141,13 +162,17 @@ def test_one_wrong_tile_among_many_is_named(toy: Tiles) -> None:
 
 
 def test_patches_of_packed_volumes(toy: Tiles) -> None:
-    """A patch dataset over a family gathers from the right tiles."""
+    """A patch dataset over a family gathers from the right tiles, and maps each file once in a worker process too."""
+    fetch("tiles")
     patches = load_split("tiles", "test").patches(patch_shape=(4, 4), stride=(8, 8), edge="drop")
-    assert len(patches) == 20
-    for sample in patches:
-        z, y, x = sample["origin"]
-        truth = toy.truth[sample["volume"]]["image"][z, y : y + 4, x : x + 4]
-        np.testing.assert_array_equal(np.asarray(sample["image"])[0], truth)
+    there = pickle.loads(pickle.dumps(patches))
+    assert len({id(_map(array)) for array in there._images}) == 1
+    for dataset in (patches, there):
+        assert len(dataset) == 20
+        for sample in dataset:
+            z, y, x = sample["origin"]
+            truth = toy.truth[sample["volume"]]["image"][z, y : y + 4, x : x + 4]
+            np.testing.assert_array_equal(np.asarray(sample["image"])[0], truth)
 
 
 # Every slice once
