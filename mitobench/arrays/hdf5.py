@@ -3,7 +3,7 @@
 import threading
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,44 @@ def open_hdf5(path: Path, name: str = "") -> "Hdf5Array":
                 f"Give the path of one of: {listed or 'none found'}."
             )
         return Hdf5Array(path, volumes[0], file[volumes[0]])
+
+
+def read_hdf5_slices(
+    file: BinaryIO, name: str, array: str, *, first: int, stop: int, depth: int
+) -> NDArray[Any]:
+    """Some slices of an array (z, y, x) in an HDF5 file; only the chunks that they meet are read.
+
+    Args:
+        file: Open for reading.
+        name: Its name, which errors quote.
+        array: Path of the array inside it, such as "volumes/raw".
+        first: First slice.
+        stop: One past the last slice.
+        depth: How many slices the array must have.
+
+    Raises:
+        MissingExtraError: h5py is not installed.
+        FormatError: Not HDF5, no such array of numbers, one whose values lie in another file, or another depth.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtraError("h5py", "hdf5", "Reading HDF5") from None
+    try:
+        with h5py.File(file, "r") as opened:
+            node: Any = opened
+            for part in array.split("/"):
+                if not isinstance(node.get(part, getlink=True), h5py.HardLink):
+                    raise KeyError(f"no array {array}")
+                node = node[part]
+            plain = isinstance(node, h5py.Dataset) and node.dtype.kind in "biuf"
+            if not plain or node.external or node.is_virtual:
+                raise ValueError(f"{array} is no array of numbers of its own")
+            if node.ndim != 3 or node.shape[0] != depth:
+                raise ValueError(f"{array} has shape {node.shape}; expected {depth} slices")
+            return np.asarray(node[first:stop])
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise FormatError(f"{name} is not the published file ({error}). Get it again.") from None
 
 
 class Hdf5Array:

@@ -174,6 +174,30 @@ def nifti_planes(
     ]
 
 
+def hdf5_slices(
+    member: str,
+    array: str,
+    depth: int,
+    decode: Callable[[NDArray[Any], str], NDArray[Any]] | None = None,
+    *,
+    at_once: int = PAGES,
+) -> list[Piece]:
+    """Runs of slices of an array (z, y, x) in an HDF5 file.
+
+    Args:
+        member: Path of the file.
+        array: Path of the array inside it.
+        depth: How many slices it has; another number is refused when it is read.
+        decode: Turns (slices (n, y, x), member) into what is stored; a function of a module. None = as they are.
+        at_once: How many are one piece; best a multiple of the depth of its chunks.
+    """
+    runs = [(first, min(first + at_once, depth)) for first in range(0, depth, at_once)]
+    return [
+        Piece(start=first, read=partial(_hdf5, member, array, first, stop, depth, decode))
+        for first, stop in runs
+    ]
+
+
 def as_ids(values: NDArray[Any], name: str, dtype: str) -> NDArray[Any]:
     """Object ids in one dtype, whatever integer the file has.
 
@@ -214,6 +238,22 @@ def _pages(
     with files.open(member) as file:
         pages = read_tiff_pages(file, member, first=first, stop=stop, depth=depth)
     return pages if decode is None else decode(pages, member)
+
+
+def _hdf5(
+    member: str,
+    array: str,
+    first: int,
+    stop: int,
+    depth: int,
+    decode: Callable[[NDArray[Any], str], NDArray[Any]] | None,
+    files: SourceFiles,
+) -> NDArray[Any]:
+    from mitobench.arrays.hdf5 import read_hdf5_slices
+
+    with files.open(member) as file:
+        slices_ = read_hdf5_slices(file, member, array, first=first, stop=stop, depth=depth)
+    return slices_ if decode is None else decode(slices_, member)
 
 
 def _planes(
