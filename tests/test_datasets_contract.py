@@ -3,6 +3,8 @@
 A dataset is in here because it has a split manifest; nothing has to be registered.
 """
 
+import itertools
+import pickle
 import re
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from mitobench.datasets import (
     registry,
     verify,
 )
+from mitobench.datasets.archives import Published
 from mitobench.datasets.card import MAIN_TARGET, NO_VOXEL_SIZE, NOT_PINNED
 from mitobench.datasets.reading import SPLITS
 from mitobench.datasets.remote import NOT_KNOWN
@@ -228,6 +231,30 @@ def test_fake_loads_every_target(fake: Fake) -> None:
                     assert volume.labels.dtype == np.dtype(target.label_dtype)
                     if target.label_kind == "semantic":
                         assert set(np.unique(volume.labels)) <= set(target.label_ids)
+
+
+def test_pieces_travel_and_stand_alone(fake: Fake) -> None:
+    """The last piece of every array, sent the way to another process and read before all others, is right."""
+    card = fake.dataset.card
+    with Published({file: fake.archives / file.name for file in card.files}) as files:
+        for raw in itertools.islice(fake.dataset.read(card, files), 3):
+            image, labels, *ignore = fake.truth[raw.name]
+            drawn = {
+                **fake.targets.get(raw.name, {}),
+                "image": image,
+                "labels": labels,
+                "ignore": [*ignore, None][0],
+            }
+            given = {**raw.targets, "image": raw.image, "labels": raw.labels, "ignore": raw.ignore}
+            for what, pieces in given.items():
+                if pieces is not None:
+                    assert [piece.start for piece in pieces] == sorted(
+                        {0, *(piece.start for piece in pieces)}
+                    )
+                    last = pickle.loads(pickle.dumps(pieces[-1]))
+                    found = last.read(files)
+                    wanted = drawn[what][last.start :]
+                    np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
 
 
 def test_fake_verifies(fake: Fake) -> None:
