@@ -856,10 +856,13 @@ for _choice in ("numba", "numpy"):
     @peer("instance", f"{OURS} ({_choice})")
     def _(choice=_choice):
         _kernels(choice)
-        from mitobench.metrics import overlap_table, score_tables
+        from mitobench.metrics import overlap_table
+        from mitobench.metrics.instance import instance_scores, pairs_of
+        from mitobench.metrics.mitoem import mitoem_scores
 
         def f(gt, pred, sp):
-            s = score_tables([overlap_table(labels_true=gt, labels_pred=pred)])
+            pairs = [pairs_of(overlap_table(labels_true=gt, labels_pred=pred))]
+            s = instance_scores(pairs) | mitoem_scores(pairs)
             return dict(
                 ap=s["msa"],
                 ap50=s["seg_acc_50"],
@@ -875,10 +878,11 @@ for _choice in ("numba", "numpy"):
     @peer("voi", f"{OURS} ({_choice})")
     def _(choice=_choice):
         _kernels(choice)
-        from mitobench.metrics import overlap_table, score_tables
+        from mitobench.metrics import overlap_table
+        from mitobench.metrics.split_merge import split_merge_scores
 
         def f(gt, pred, sp):
-            s = score_tables([overlap_table(labels_true=gt, labels_pred=pred)])
+            s = split_merge_scores([overlap_table(labels_true=gt, labels_pred=pred)])
             return dict(voi_split=s["voi_split_cremi"], voi_merge=s["voi_merge_cremi"], are=s["are_cremi"])
 
         return f
