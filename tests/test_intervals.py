@@ -19,6 +19,7 @@ from mitobench.benchmark.intervals import (
 )
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Region
+from mitobench.benchmark.student import t_below, t_quantile
 from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_overlaps
 from mitobench.benchmark.ties import versus_best
 from mitobench.benchmark.tiles import COLUMNS, MAX_TILES, TileCounts, tile_counts, tile_grid
@@ -464,3 +465,16 @@ def test_coverage() -> None:
     truth = float(RATIOS["iou"].of(sum(draw().values.sum(axis=0) for _ in range(2000))))
     held = [one.low <= truth <= one.high for one in (intervals([draw()])["iou"] for _ in range(400))]
     assert 0.90 <= np.mean(held) <= 0.98
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 7, 29, 30, 99, 1000])
+def test_student_is_that_of_scipy(freedom: int) -> None:
+    """Tails and quantiles agree to twelve digits, far out too."""
+    from scipy.special import stdtr, stdtrit
+
+    for value in (0.0, 0.001, 0.3, 1.0, 2.5, 12.0, 400.0):
+        assert t_below(-value, freedom) == pytest.approx(float(stdtr(freedom, -value)), rel=1e-12)
+        assert t_below(value, freedom) == pytest.approx(float(stdtr(freedom, value)), rel=1e-12)
+    for probability in (0.5, 0.6, 0.975, 0.9995):
+        expected = float(stdtrit(freedom, probability))
+        assert t_quantile(probability, freedom) == pytest.approx(expected, rel=1e-11, abs=1e-11)

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from mitobench.components import components
 from mitobench.components.slabs import Seams, joined_ids
+from mitobench.components.union import joined
 from mitobench.errors import BadInputError, ShapeError
 from mitobench.metrics import OverlapTable, overlap_table, spread
 from mitobench.metrics.mask_runs import mask_runs
@@ -209,6 +210,23 @@ def test_ids_joined_in_a_chain_become_one():
     joins = np.array([[2, 5], [5, 3], [7, 7]], np.uint64)
     assert joined_ids(7, joins).tolist() == [0, 1, 2, 2, 3, 2, 4, 5]
     assert joined_ids(0, joins[:0]).tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_those_of_a_graph(seed):
+    """Random pairs, long chains and stars; groups are numbered by their first members."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    draw = np.random.default_rng(seed)
+    pairs = [draw.integers(0, 3000, (2, 1200))]
+    pairs.append(np.stack([np.arange(2000), np.arange(1, 2001)])[:, draw.permutation(2000)[:1500]])
+    pairs.append(np.stack([np.full(50, 2999), draw.integers(0, 3000, 50)]))
+    for one, two in (*pairs, np.concatenate(pairs, axis=1)):
+        graph = coo_array((np.ones(one.size), (one, two)), shape=(3000, 3000))
+        found, expected = joined(3000, one, two), connected_components(graph, directed=False)[1]
+        _, first, index = np.unique(expected, return_index=True, return_inverse=True)
+        assert np.array_equal(found, np.argsort(np.argsort(first))[index])
 
 
 def test_renaming_and_dropping_on_the_table():

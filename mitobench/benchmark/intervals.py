@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.benchmark.schema import Interval
+from mitobench.benchmark.student import t_below, t_quantile
 from mitobench.benchmark.tiles import COLUMNS, TileCounts
 from mitobench.errors import BadInputError
 
@@ -219,14 +220,10 @@ def _standard_error(left_out: Floats) -> float:
 
 
 def _t_quantile(freedom: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+    return t_quantile((1 + LEVEL) / 2, freedom)
 
 
 def _p_value(value: float, error: float, freedom: int) -> float:
-    from scipy.special import stdtr
-
     if error == 0.0:
         return 1.0 if value == 0.0 else 0.0
-    return float(2 * stdtr(freedom, -abs(value) / error))
+    return 2 * t_below(-abs(value) / error, freedom)

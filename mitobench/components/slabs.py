@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.components.union import joined
 from mitobench.errors import BadInputError, ShapeError
 
 
@@ -110,16 +111,5 @@ def joined_ids(count: int, joins: NDArray[np.uint64]) -> NDArray[np.uint64]:
     Returns:
         (count + 1,) new id of each old one: 1..m in the order of the lowest old id; 0 for 0.
     """
-    parent = np.arange(count + 1)
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
-
-    for one, two in joins.tolist():
-        a, b = root(one), root(two)
-        parent[max(a, b)] = min(a, b)
-    roots = np.array([root(i) for i in range(count + 1)])
-    return np.unique(roots, return_inverse=True)[1].astype(np.uint64)
+    one, two = joins.T.astype(np.int64)
+    return joined(count + 1, one, two).astype(np.uint64)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.components.union import joined
 from mitobench.errors import BadInputError, DtypeError
 from mitobench.metrics import engine
 from mitobench.metrics.border import as_volume
@@ -186,9 +187,6 @@ def _join_runs(
     """Component of each run, by looking up the runs of earlier rows that it touches."""
     if not begin.size:
         return np.zeros(0, np.int64)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     depth, height, width = shape
     line = np.repeat(np.arange(depth * height), np.diff(row))
     y = line % height
@@ -204,10 +202,4 @@ def _join_runs(
         other = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many) + np.repeat(low, many)
         pairs.append(np.stack([np.repeat(mine, many), other]))
     one, two = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(one.size, np.bool_), (one, two)), shape=(begin.size, begin.size))
-    _, found = connected_components(graph, directed=False)
-    _, first, index = np.unique(found, return_index=True, return_inverse=True)
-    rank = np.empty(first.size, np.int64)
-    rank[np.argsort(first)] = np.arange(1, first.size + 1)
-    labels: NDArray[np.int64] = rank[index]
-    return labels
+    return joined(begin.size, one, two) + 1
