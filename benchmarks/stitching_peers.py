@@ -117,6 +117,12 @@ def _(files: Path, places: Any, patch: Any, workers: int) -> Batches:
     return count(torch_loader(rows, workers, shuffle=True), lambda b: len(b["image"]))
 
 
+@entry(HUB, "memory map: the same rows as patches of the volume, PatchDataset.batches", "mitobench")
+def _(files: Path, places: Any, patch: Any, workers: int) -> Batches:
+    patches = our_patches(files, grid_places(arrays(files)[0].shape, FLAT), FLAT)
+    return lambda: (len(b["volume"]) for b in patches.batches(BATCH, threads=workers))
+
+
 @entry(HUB, "limit: one frombuffer of the whole column, fancy index", "mitobench", "datasets", workers=(0,))
 def _(files: Path, places: Any, patch: Any, workers: int) -> Batches:
     table = open_rows(files, "ours").data.table.combine_chunks()
