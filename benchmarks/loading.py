@@ -603,7 +603,7 @@ def report(options: argparse.Namespace, files: Path, found: dict[str, Results]) 
         f"Arrays: {shape} uint8 image and labels, {note}; page cache warm.",
         f"Packages: {versions()}.",
         f"Rates are the best of all rounds of {WINDOWS} x {options.seconds:g} s, the median of rounds beside them;",
-        f"in each all contenders in turn, a process each, those below {HOPELESS:.0%} of the fastest once. 'extra MB' is",
+        f"in each all in turn, a process each, those below {HOPELESS:.0%} of the fastest once. 'extra MB' is",
         "the peak of private memory of all its processes above imports (and arrays, for tasks that are one call),",
         "'CPU us each' counts all processes too; both are the least of the rounds.",
         "",

@@ -41,8 +41,9 @@ def _headers(readme: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("form", VOLUME_FORMS)
-def test_whole_volumes_come_back(tmp_path: Path, form: str) -> None:
+def test_whole_volumes_come_back(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Image, labels and ignore mask of every volume, in their dtypes; bool becomes uint8 where it has to."""
+    monkeypatch.setattr("mitobench.arrays.hashes.SLAB_BYTES", 20 * 24)  # slabs of one slice of the image
     split = toy_split()
     object.__setattr__(split[1], "ignore", np.arange(np.prod(SHAPE)).reshape(SHAPE) % 3 == 0)
     out = export_splits([split, toy_split(name="test")], to=form, out=tmp_path / "out")

@@ -105,6 +105,9 @@ def test_selected_and_shuffled_rows_are_the_ones_read() -> None:
     assert [sample["origin"] for sample in patches] == [tuple(origin) for origin in dataset["origin"]]
     there = pickle.loads(pickle.dumps(patches))
     assert np.array_equal(there[7]["image"], patches[7]["image"])
+    middle = HubPatches(hub.to_hf(toy_split(), patch_shape=(10, 8), encoding="bytes").select(range(4, 20)))
+    expected = PatchDataset(toy_split(), patch_shape=(10, 8))
+    assert np.array_equal(middle.gather([0, 15])["image"], expected.gather([4, 19])["image"])
 
 
 def test_decode_batch_is_a_transform() -> None:
