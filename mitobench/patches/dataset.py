@@ -176,8 +176,13 @@ class PatchDataset(GatheredPatches):
 
     def _passes(self, least: float) -> NDArray[np.bool_]:
         passes = np.zeros(len(self.table), np.bool_)
+        numbers = self.table[:, 0]
+        order = np.argsort(numbers, kind="stable")  # one sort, not one pass over the table for each volume
+        bounds = np.searchsorted(numbers[order], np.arange(len(self._labels) + 1))
         for number, labels in enumerate(self._labels):
-            mine = self.table[:, 0] == number
+            mine = order[bounds[number] : bounds[number + 1]]
+            if not len(mine):
+                continue
             found = patch_has_foreground(labels, self.origins[mine], patch=self._patch)
             if least > 0:
                 found &= patch_foreground(labels, self.origins[mine], patch=self._patch) >= least
