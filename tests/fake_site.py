@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Site:
         seen: Paths of every request so far, with their query.
         url: Of the top, with a slash at the end.
         most: How many requests ran at once, at most.
+        slow_s: Pause before every file, in seconds.
         gate: Where every request for a file waits for others, for a second.
     """
 
@@ -32,6 +34,7 @@ class Site:
     url: str = ""
     running: int = 0
     most: int = 0
+    slow_s: float = 0.0
     gate: threading.Barrier | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -74,6 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             with suppress(threading.BrokenBarrierError):
                 if site.gate is not None and not path.endswith("/"):
                     site.gate.wait(1)
+            time.sleep(site.slow_s)
             self._send(200, site.files[path], cut=int(value) if fault == "cut" else None)
         elif not path or path.endswith("/"):
             self._send(200, self._index(path), kind="text/html")

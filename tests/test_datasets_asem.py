@@ -12,17 +12,35 @@ from mitobench.arrays.chunked import parse_zarray
 from mitobench.datasets import fetch, load_manifest, load_split, registry
 from mitobench.datasets.fetch import ensure_store
 from mitobench.datasets.reading import SPLITS
+from mitobench.datasets.store import StoreIndex
 from mitobench.datasets.web import Patience
 
 QUICK = Patience(connect_s=2, stall_s=1, tries=1, wait_s=0.01)
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fake, Path, StoreIndex]:
+    """The fake, the data root of its store, and what its store.json says; made once."""
+    folder = tmp_path_factory.mktemp("asem")
+    fake = asem.build(folder / "fake")
+    _, index = ensure_store(fake.dataset, root=folder / "data", given=fake.archives)
+    return fake, folder / "data", index
+
+
 @pytest.fixture
-def fake(tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """The fake under its key."""
-    fake = asem.build(tmp_path / "fake")
-    monkeypatch.setattr(registry, "DATASETS", {"asem": fake.dataset})
-    return fake
+def fake(converted: tuple[Fake, Path, StoreIndex], data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """The fake under its key, nothing fetched yet."""
+    monkeypatch.setattr(registry, "DATASETS", {"asem": converted[0].dataset})
+    return converted[0]
+
+
+@pytest.fixture
+def ready(
+    fake: Fake, converted: tuple[Fake, Path, StoreIndex], monkeypatch: pytest.MonkeyPatch
+) -> StoreIndex:
+    """The fake with its store."""
+    monkeypatch.setenv("MITOBENCH_DATA", str(converted[1]))
+    return converted[2]
 
 
 def test_only_the_labelled_region_is_asked_for(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,9 +69,8 @@ def test_only_the_labelled_region_is_asked_for(fake: Fake, monkeypatch: pytest.M
         np.testing.assert_array_equal(found, true)
 
 
-def test_equal_corners_would_pair_wrong_voxels(fake: Fake) -> None:
+def test_equal_corners_would_pair_wrong_voxels(fake: Fake, ready: StoreIndex) -> None:
     """The naive reading lays both arrays over each other at their first voxel."""
-    ensure_store(fake.dataset, given=fake.archives)
     volume = load_split("asem", "val")[0]
     raw = fake.archives / asem.FOLDER / "datasets/61/61.zarr/volumes/raw"
     array = parse_zarray((raw / ".zarray").read_bytes(), "raw")
@@ -62,19 +79,17 @@ def test_equal_corners_would_pair_wrong_voxels(fake: Fake) -> None:
     assert not np.array_equal(naive, volume.image)
 
 
-def test_where_the_mask_has_no_chunk_is_ignored(fake: Fake) -> None:
+def test_where_the_mask_has_no_chunk_is_ignored(fake: Fake, ready: StoreIndex) -> None:
     """Nobody is known to have looked there."""
-    ensure_store(fake.dataset, given=fake.archives)
     volume = load_split("asem", "train")[0]
     assert volume.ignore is not None
     assert volume.ignore[:8, 8:16, :8].all()
     assert not volume.ignore[volume.labels > 0].any()
 
 
-def test_other_voxels_leave_a_cell_out(fake: Fake) -> None:
+def test_other_voxels_leave_a_cell_out(fake: Fake, ready: StoreIndex) -> None:
     """Nothing is resampled; store.json says why the cell is not there."""
-    _, index = ensure_store(fake.dataset, given=fake.archives)
-    assert "its EM of (5.0, 5.0, 5.0) nm" in index.left_out["cell-64"]
+    assert "its EM of (5.0, 5.0, 5.0) nm" in ready.left_out["cell-64"]
     assert [volume.name for volume in load_split("asem", "test")] == ["cell-2e", "cell-3a"]
     assert load_split("asem", "val")[0].voxel_size_nm == (4.0, 4.0, 4.0)
 

@@ -14,6 +14,7 @@ from mitobench.arrays.chunked import parse_zarray
 from mitobench.datasets import fetch, load_manifest, load_split, registry
 from mitobench.datasets.fetch import ensure_store
 from mitobench.datasets.reading import SPLITS
+from mitobench.datasets.store import StoreIndex
 from mitobench.datasets.web import Patience
 from mitobench.errors import FetchError
 
@@ -22,12 +23,29 @@ TRUTH = "jrc_hela-2/jrc_hela-2.zarr/recon-1/labels/groundtruth"
 EM = "jrc_hela-2/jrc_hela-2.zarr/recon-1/em/fibsem-uint8"
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fake, Path, StoreIndex]:
+    """The fake, the data root of its store, and what its store.json says; made once."""
+    folder = tmp_path_factory.mktemp("cellmap")
+    fake = cellmap.build(folder / "fake")
+    _, index = ensure_store(fake.dataset, root=folder / "data", given=fake.archives)
+    return fake, folder / "data", index
+
+
 @pytest.fixture
-def fake(tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """The fake under its key."""
-    fake = cellmap.build(tmp_path / "fake")
-    monkeypatch.setattr(registry, "DATASETS", {"cellmap": fake.dataset})
-    return fake
+def fake(converted: tuple[Fake, Path, StoreIndex], data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """The fake under its key, nothing fetched yet."""
+    monkeypatch.setattr(registry, "DATASETS", {"cellmap": converted[0].dataset})
+    return converted[0]
+
+
+@pytest.fixture
+def ready(
+    fake: Fake, converted: tuple[Fake, Path, StoreIndex], monkeypatch: pytest.MonkeyPatch
+) -> StoreIndex:
+    """The fake with its store."""
+    monkeypatch.setenv("MITOBENCH_DATA", str(converted[1]))
+    return converted[2]
 
 
 @pytest.fixture
@@ -109,24 +127,23 @@ def test_a_missing_chunk_is_absent_not_forgotten(fake: Fake, bucket: Site, data_
         ("50", "semantic_segmentation, not numbered"),
     ],
 )
-def test_useless_crops_are_left_out_with_the_reason(fake: Fake, crop: str, why: str) -> None:
+def test_useless_crops_are_left_out_with_the_reason(
+    fake: Fake, ready: StoreIndex, crop: str, why: str
+) -> None:
     """Empty, black, outside the EM, of another voxel size, between voxels, without ids."""
-    _, index = ensure_store(fake.dataset, given=fake.archives)
     name = f"jrc-hela-2-crop{crop}"
-    assert name not in index.volumes
-    assert re.search(why, index.left_out[name])
+    assert name not in ready.volumes
+    assert re.search(why, ready.left_out[name])
 
 
-def test_crops_without_the_class_are_no_loss(fake: Fake) -> None:
+def test_crops_without_the_class_are_no_loss(fake: Fake, ready: StoreIndex) -> None:
     """A crop that has no folder mito at all is not one with mitochondria; nothing is said about it."""
-    _, index = ensure_store(fake.dataset, given=fake.archives)
-    assert set(index.volumes) == set(fake.truth)
-    assert "jrc-hela-2-crop7" not in index.left_out
+    assert set(ready.volumes) == set(fake.truth)
+    assert "jrc-hela-2-crop7" not in ready.left_out
 
 
-def test_where_nobody_looked_is_neither_object_nor_background(fake: Fake) -> None:
+def test_where_nobody_looked_is_neither_object_nor_background(fake: Fake, ready: StoreIndex) -> None:
     """The naive reading takes 255 for an object, or zero for background."""
-    ensure_store(fake.dataset, given=fake.archives)
     volume = load_split("cellmap", "train")[0]
     assert set(np.unique(volume.labels)) == {0, 1, 2}
     assert volume.ignore is not None
@@ -134,9 +151,8 @@ def test_where_nobody_looked_is_neither_object_nor_background(fake: Fake) -> Non
     assert volume.ignore.sum() == 24
 
 
-def test_the_level_of_the_em_is_read(fake: Fake) -> None:
+def test_the_level_of_the_em_is_read(fake: Fake, ready: StoreIndex) -> None:
     """Labels are finer than the EM: pairing first levels would shift and stretch them."""
-    ensure_store(fake.dataset, given=fake.archives)
     volume = load_split("cellmap", "train")[0]
     assert volume.shape == (10, 12, 14)
     assert volume.voxel_size_nm == (4.0, 4.0, 4.0)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +138,44 @@ def test_a_broken_run_is_continued(host: Site, tmp_path: Path) -> None:
     assert not {path for path in host.asked if path.rsplit("/", 1)[1].replace("%20", " ") in done}
     plan = plan_file(html(host), given=None, folders=[], downloads=tmp_path)
     assert (plan.action, plan.path) == ("take", tmp_path / "images")
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from mitobench.datasets.folder import bring_folder
+from mitobench.datasets.remote import Listing, RemoteFile
+url, folder = sys.argv[1:]
+file = RemoteFile(
+    name="images", urls=(url,), kind="folder", listing=Listing(kind="html"), patterns=("images/*.tiff",)
+)
+bring_folder(file, Path(folder))
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 9])
+def test_a_killed_run_is_continued(host: Site, tmp_path: Path, lines: int) -> None:
+    """Whenever it dies: what its record says is there and right, and the next run brings the rest."""
+    host.files |= {f"data/images/b{number}.tiff": b"%d" % number * 9000 for number in range(20)}
+    host.slow_s = 0.1
+    folder = tmp_path / "images"
+    child = subprocess.Popen([sys.executable, "-c", CHILD, f"{host.url}data/images/", str(folder)])
+    record = tmp_path / "images.sha256"
+    while not (record.is_file() and record.read_text().count("\n") >= lines):
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    done = dict(Journal(folder).files)
+    assert lines <= len(done) < 23
+    for name, sha256 in done.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
+    host.slow_s = 0
+    host.seen.clear()
+    bring_folder(html(host), folder, patience=QUICK)
+    assert len(host.asked) == 23 - len(done)
+    with Published({html(host): folder}) as files:
+        assert len(files.names("images/*.tiff")) == 23
 
 
 def test_busy_hosts_are_asked_again(host: Site, tmp_path: Path) -> None:
