@@ -23,7 +23,7 @@ class Site:
         seen: Paths of every request so far, with their query.
         url: Of the top, with a slash at the end.
         most: How many requests ran at once, at most.
-        slow_s: Pause before every file, in seconds.
+        free: Requests for files that are answered; those after them wait until it is raised, or for a minute.
         gate: Where every request for a file waits for others, for a second.
     """
 
@@ -34,7 +34,7 @@ class Site:
     url: str = ""
     running: int = 0
     most: int = 0
-    slow_s: float = 0.0
+    free: int = 1 << 30
     gate: threading.Barrier | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,7 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
             with suppress(threading.BrokenBarrierError):
                 if site.gate is not None and not path.endswith("/"):
                     site.gate.wait(1)
-            time.sleep(site.slow_s)
+            ends = time.monotonic() + 60
+            while len(site.asked) > site.free and time.monotonic() < ends:
+                time.sleep(0.02)
             self._send(200, site.files[path], cut=int(value) if fault == "cut" else None)
         elif not path or path.endswith("/"):
             self._send(200, self._index(path), kind="text/html")

@@ -157,7 +157,7 @@ bring_folder(file, Path(folder))
 def test_a_killed_run_is_continued(host: Site, tmp_path: Path, lines: int) -> None:
     """Whenever it dies: what its record says is there and right, and the next run brings the rest."""
     host.files |= {f"data/images/b{number}.tiff": b"%d" % number * 9000 for number in range(20)}
-    host.slow_s = 0.1
+    host.free = lines + AT_ONCE
     folder = tmp_path / "images"
     child = subprocess.Popen([sys.executable, "-c", CHILD, f"{host.url}data/images/", str(folder)])
     record = tmp_path / "images.sha256"
@@ -170,8 +170,8 @@ def test_a_killed_run_is_continued(host: Site, tmp_path: Path, lines: int) -> No
     assert lines <= len(done) < 23
     for name, sha256 in done.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
-    host.slow_s = 0
     host.seen.clear()
+    host.free = 1 << 30
     bring_folder(html(host), folder, patience=QUICK)
     assert len(host.asked) == 23 - len(done)
     with Published({html(host): folder}) as files:
