@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -124,20 +123,6 @@ def test_store_is_plain_arrays_and_an_index(store: Path, fake: Fake) -> None:
         assert array.flags.c_contiguous
         assert index["files"][path.name]["sha256"] == hash_file(path)
         assert stack1[what]["array_sha256"] == sha256_of_array(truth)
-
-
-@pytest.mark.parametrize("at", [0.05, 0.25, 0.6, 0.9])
-def test_a_killed_conversion_is_repaired_by_the_next(tmp_path: Path, data_root: Path, at: float) -> None:
-    """kill -9 anywhere inside: no complete store is claimed, and the next run ends verified with nothing left over."""
-    process = run(tmp_path, data_root, name="one", pause=0.02)  # 60 slices, about 1.2 s
-    time.sleep(1.2 * at)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (data_root / "vnc@1" / "store.json").exists()
-    assert "verified" in finish(run(tmp_path, data_root, name="two"))
-    index = read_index(data_root / "vnc@1", vnc.build(tmp_path / "three").dataset)
-    assert index is not None
-    assert {path.name for path in (data_root / "vnc@1").iterdir()} == {*index.files, "store.json"}
 
 
 def test_two_processes_at_once_do_not_meet(tmp_path: Path, data_root: Path) -> None:

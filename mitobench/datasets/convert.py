@@ -112,7 +112,7 @@ def _write(source: Source, folder: Path, crew: Workers, progress: Progress) -> S
         "plan": plan_key(volumes, card),
     }
     with Journal(folder, identity) as journal:
-        shapes = _shapes(volumes, card, journal, crew, opener)
+        shapes = _shapes(volumes, card, journal, crew, opener, progress)
         plans = plan_files(volumes, card, shapes)
         check_disk(folder, sum(plan.n_bytes for plan in plans) - unfinished_bytes(folder))
         for plan in plans:
@@ -132,7 +132,12 @@ def _write(source: Source, folder: Path, crew: Workers, progress: Progress) -> S
 
 
 def _shapes(
-    volumes: Sequence[RawVolume], card: DatasetCard, journal: Journal, crew: Workers, opener: Opener
+    volumes: Sequence[RawVolume],
+    card: DatasetCard,
+    journal: Journal,
+    crew: Workers,
+    opener: Opener,
+    progress: Progress,
 ) -> dict[str, Index3]:
     """{volume: shape}; the last piece of an image is read where nobody knows it."""
     known = {raw.name: known_shape(raw, card.volume(raw.name)) for raw in volumes}
@@ -141,6 +146,7 @@ def _shapes(
     last = [[max(raw.image, key=lambda piece: piece.start) for raw in group] for group in groups]
     for group, found in zip(groups, crew.map(partial(measure, opener), last), strict=True):
         journal.shapes_found({raw.name: shape for raw, shape in zip(group, found, strict=True)})
+        progress(len(journal.shapes), len(volumes), f"shapes of {card.key}")
     for name, shape in journal.shapes.items():
         if any(a and a != b for a, b in zip(known[name], shape, strict=True)):
             raise ShapeError(
