@@ -181,7 +181,7 @@ CARD = DatasetCard(
         pixels_redistributable=False,
     ),
     citation=(
-        "Gallusser B, Maltese G, Di Caprio G, et al. Deep neural network automated segmentation of cellular "
+        "Gallusser, Maltese, Di Caprio, et al. Deep neural network automated segmentation of cellular "
         "structures in volume electron microscopy. Journal of Cell Biology, 2023"
     ),
     doi="10.1083/jcb.202208005",

@@ -7,7 +7,7 @@ from mitobench.datasets.remote import NOT_KNOWN
 if TYPE_CHECKING:
     from mitobench.datasets.card import DatasetCard, Target, VolumeCard
 
-_STAND_IN = "Volumes say 1 nm as a stand-in, and scores in nm are left out."
+_STAND_IN = "A volume that states none says 1 nm as a stand-in, and its scores in nm are left out."
 
 
 def card_rows(card: "DatasetCard") -> list[tuple[str, str]]:
