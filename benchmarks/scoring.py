@@ -457,6 +457,7 @@ def main():
     parser.add_argument("--time-cap", type=float, default=300, help="seconds after which a peer is stopped")
     parser.add_argument("--mem-cap", type=float, default=12, help="GiB above which a peer is stopped")
     parser.add_argument("--src", action="append", default=[], help="NAME=FOLDER of a checkout of a peer")
+    parser.add_argument("--cold", action="store_true", help="time a fresh process too (makes the 512^3 case)")
     parser.add_argument("--out", help="Markdown file; printed when left out")
     parser.add_argument("--json", help="keep the raw rows, and go on from them")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
@@ -492,7 +493,7 @@ def main():
     rows, speed = list(known.values()), max(speed, bandwidth())
     for row in rows:
         row["limit"] = row["bytes"] / speed / 1e9
-    cold = measure_cold(work, make_case(work, 512, args.data)[0]) if "512" in args.sizes else {}
+    cold = measure_cold(work, make_case(work, 512, args.data)[0]) if args.cold else {}
     facts = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{cpu_name()}, {os.cpu_count()} processors, load at the end {os.getloadavg()[0]:.1f}",

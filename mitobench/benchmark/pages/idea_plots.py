@@ -105,8 +105,9 @@ def scale_in_words(idea: Idea) -> str:
 def legend() -> str:
     """What colours and lines mean; drawn with the same hatching as the examples."""
     keys = [(f'<path {_FILLS[kind]} d="M0 0h1.6v1H0z"/>', words) for kind, words in _LEGEND]
-    keys.append(('<path class="mb-cut" d="M.1 .5h1.4"/>', "outline of a predicted object"))
-    keys.append((_true_line('<path class="{}" d="M.2 .5h1.2"/>'), "outline of a true object"))
+    ground = f'<path {_FILLS["hit"]} d="M0 0h1.6v1H0z"/>'  # a dark line alone would be lost on a dark page
+    keys.append((f'{ground}<path class="mb-cut" d="M.1 .5h1.4"/>', "outline of a predicted object"))
+    keys.append((ground + _true_line('<path class="{}" d="M.2 .5h1.2"/>'), "outline of a true object"))
     return "".join(
         f'<span><svg class="mb-key" viewBox="0 0 1.6 1" aria-hidden="true">{drawn}</svg>{text(words)}</span>'
         for drawn, words in keys
