@@ -137,8 +137,8 @@ def test_legend_names_every_colour() -> None:
     words = standard_html.unescape(re.sub("<[^>]*>", " ", legend()))
     for word in ("hit", "false alarm", "miss", "outline of a true object", "outline of a predicted object"):
         assert word in words
-    for key in re.findall("<svg.*?</svg>", legend()):
-        assert 'd="M0 0h1.6v1H0z"' in key  # every line stands on a colour, so that it is seen on dark pages too
+    for key in re.findall("<svg.*?</svg>", legend()):  # each stands on a colour, to be seen on dark pages too
+        assert 'd="M0 0h1.6v1H0z"' in key
 
 
 def test_page_stays_light(page: str) -> None:
