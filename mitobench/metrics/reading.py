@@ -63,8 +63,9 @@ class ForegroundReader:
             self._mask, self._from = self._mask[:0], start - start % int(self.source.chunks[0])
         have = self._from + len(self._mask)
         if have < stop:
-            kept = self._mask[start - self._from :]
-            self._mask, self._from = np.concatenate([kept, self._read(have, stop)]), start
+            self._mask, self._from = self._mask[start - self._from :].copy(), start  # frees what was passed
+            rows = self._read(have, stop)
+            self._mask = np.concatenate([self._mask, rows]) if len(self._mask) else rows
         return self._mask[start - self._from : stop - self._from]
 
     def _read(self, start: int, stop: int) -> Mask:
