@@ -68,6 +68,10 @@ class ForegroundReader:
             self._mask = np.concatenate([self._mask, rows]) if len(self._mask) else rows
         return self._mask[start - self._from : stop - self._from]
 
+    def forget(self) -> None:
+        """Free what was read; later slices are read as ever."""
+        self._from, self._mask = self._from + len(self._mask), self._mask[:0].copy()
+
     def _read(self, start: int, stop: int) -> Mask:
         """The rows of chunks that hold some slices, each chunk decoded by one of several threads."""
         edges = [int(edge) for edge in self.source.chunks]

@@ -11,7 +11,7 @@ from mitobench.arrays.chunks import Box
 from mitobench.components.slabs import Seams
 from mitobench.metrics.mask_runs import mask_runs
 from mitobench.metrics.overlap import Ids
-from mitobench.metrics.reading import ArrayLike, readable
+from mitobench.metrics.reading import ArrayLike, ForegroundReader, readable
 from mitobench.volume import Labels
 
 Reader = Callable[[Box], Labels]
@@ -63,6 +63,8 @@ class MaskSide:
         """Label the row of chunks of this box, unless that was done for the box before."""
         if box[0].start != self._from:
             runs = mask_runs(np.asarray(self._mask[box[0]]), connectivity=self._seams.connectivity)
+            if isinstance(self._mask, ForegroundReader):
+                self._mask.forget()  # the runs say it all
             first, last = runs.plane(0), runs.plane(runs.shape[0] - 1)
             self._before = self._seams.add(first, last, count=runs.count)
             self._first = first if self._first is None else self._first
