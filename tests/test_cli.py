@@ -155,6 +155,8 @@ def test_unscorable_predictions_get_one_message(
         (("predict", "everything", "--dataset", DATASET, "--out", "x", "--track", "box"), "'box'"),
         (("score", "x", "--dataset", DATASET, "--split", "tets"), "Did you mean 'test'"),
         (("score", "x", "--dataset", DATASET, "--missing", "skip"), "skip"),
+        (("score", "x", "--dataset", DATASET, "--workers", "-1"), "workers is -1"),
+        (("score", "x", "--dataset", DATASET, "--workers", "2", "--scheduler", "tcp://a:1"), "workers is 2"),
         (("leaderboard", "check", "--leaderboard", "nowhere"), "nowhere"),
     ],
 )
