@@ -367,7 +367,7 @@ def one_job(task: str, name: str, workers: int, files: str, seconds: float) -> d
     return {key: float(value) for key, value in result.items()}
 
 
-HOPELESS = 0.05  # of the fastest in its mode: such contenders are timed in the first round only
+HOPELESS = 0.05  # of the fastest peer in its mode: such peers are timed in the first round only
 
 
 def measure(
@@ -381,10 +381,8 @@ def measure(
     for turn in range(rounds):
         for name, workers in contenders:
             row = results.setdefault((name, workers), {})
-            best = max(
-                (max(r["rate"]) for (_, w), r in results.items() if w == workers and "rate" in r), default=0
-            )
-            if "failed" in row or max(row.get("rate", [best])) < HOPELESS * best:
+            best = best_of(results, workers, is_peer)[1]["rate"]
+            if "failed" in row or (is_peer(name) and max(row.get("rate", [best])) < HOPELESS * best):
                 continue
             if not installed(*peers.NEEDS[name]):
                 row["failed"] = "not installed"
@@ -603,7 +601,7 @@ def report(options: argparse.Namespace, files: Path, found: dict[str, Results]) 
         f"Arrays: {shape} uint8 image and labels, {note}; page cache warm.",
         f"Packages: {versions()}.",
         f"Rates are the best of all rounds of {WINDOWS} x {options.seconds:g} s, the median of rounds beside them;",
-        f"in each all in turn, a process each, those below {HOPELESS:.0%} of the fastest once. 'extra MB' is",
+        f"in each all in turn, a process each, those below {HOPELESS:.0%} of the fastest peer once. 'extra MB' is",
         "the peak of private memory of all its processes above imports (and arrays, for tasks that are one call),",
         "'CPU us each' counts all processes too; both are the least of the rounds.",
         "",
