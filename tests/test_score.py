@@ -1,5 +1,6 @@
 """From a prediction and the truth to a record."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,6 +227,32 @@ def test_surfaces_need_a_known_voxel_size(tmp_path: Path) -> None:
     assert not {"hd95", "nsd_10nm"} & (record.scores.keys() | record.per_volume["a"].keys())
     assert record.scores["iou"] == 1.0
     assert "hd95" in score(path, [replace(one, voxel_size_known=True) for one in found]).scores
+
+
+def test_a_killed_run_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped between two files, the record is not there; the next run writes it whole and sweeps up."""
+    record = score(write_prediction(tmp_path / "p", {"a": blobs(1)}), [volume()])
+    out = tmp_path / "out" / record.name.file
+    replace, done = Path.replace, []
+
+    def killed(self: Path, target: Path) -> Path:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(target)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        record.write(out)
+    monkeypatch.undo()
+    assert not out.exists()
+    stale, fresh = (out.with_name(f".{out.name}.{process}.partial") for process in (1, 2))
+    for left in (stale, fresh):
+        left.write_text("{")
+    os.utime(stale, (0, 0))
+    record.write(out)
+    assert type(record).read(out) == record
+    assert [stale.exists(), fresh.exists()] == [False, True]
 
 
 def test_surfaces_can_be_left_out(tmp_path: Path) -> None:
