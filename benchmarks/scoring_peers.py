@@ -858,19 +858,15 @@ for _choice in ("numba", "numpy"):
         _kernels(choice)
         from mitobench.metrics import overlap_table
         from mitobench.metrics.instance import instance_scores, pairs_of
-        from mitobench.metrics.mitoem import mitoem_scores
 
         def f(gt, pred, sp):
-            pairs = [pairs_of(overlap_table(labels_true=gt, labels_pred=pred))]
-            s = instance_scores(pairs) | mitoem_scores(pairs)
+            s = instance_scores([pairs_of(overlap_table(labels_true=gt, labels_pred=pred))])
             return dict(
                 ap=s["msa"],
                 ap50=s["seg_acc_50"],
                 ap75=s["seg_acc_75"],
                 f1_50=s["f1_50"],
                 pq=s["pq"],
-                mitoem_ap=s["mitoem_ap"],
-                mitoem_ap75=s["mitoem_ap75"],
             )
 
         return f
