@@ -71,7 +71,7 @@ def cluster_address() -> Iterator[str]:
     """Address of a Dask scheduler with two worker processes on this machine."""
     distributed = pytest.importorskip("distributed", reason="needs mitobench[cluster]")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
     ) as cluster:
         yield cluster.scheduler_address
 
