@@ -1,7 +1,8 @@
 """From two label arrays to their overlap table, in one pass over the voxels. No score lives here."""
 
+import collections
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,9 +71,15 @@ def _compiled_table(labels_true: NDArray[Any], labels_pred: NDArray[Any]) -> Ove
         return OverlapTable.from_arrays(true_ids, pred_ids, voxels)
 
     workers = min(4, os.cpu_count() or 1)
+    tables: list[OverlapTable] = []
+    pending: collections.deque[Future[OverlapTable]] = collections.deque()
     with ThreadPoolExecutor(max_workers=workers) as threads:
-        tables = threads.map(count, aligned_parts([labels_true, labels_pred], workers=workers))
-        return OverlapTable.sum(tables)
+        for parts in aligned_parts([labels_true, labels_pred], workers=workers):
+            pending.append(threads.submit(count, parts))
+            if len(pending) > workers - 1:  # copied blocks must not pile up
+                tables.append(pending.popleft().result())
+        tables += [part.result() for part in pending]
+    return OverlapTable.sum(tables)
 
 
 def _check_signs(true_ids: NDArray[Any], pred_ids: NDArray[Any]) -> None:
