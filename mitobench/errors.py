@@ -104,9 +104,13 @@ class MissingExtraError(MitobenchError, ImportError):
         package: What is missing.
         extra: Name of the extra that brings it; with is_package, what to install where no extra does.
         purpose: What it is needed for.
+        is_package: Whether `extra` is a package of its own.
     """
 
-    def __init__(self, package: str, extra: str, purpose: str, *, is_package: bool = False) -> None:
-        self.extra = extra
+    def __init__(self, package: str, extra: str, purpose: str, is_package: bool = False) -> None:
+        self.package, self.extra, self.purpose, self.is_package = package, extra, purpose, is_package
         install = extra if is_package else f"mitobench[{extra}]"
         super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install '{install}'")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.package, self.extra, self.purpose, self.is_package)

@@ -1,6 +1,7 @@
 """Pieces of work over threads, processes and a cluster: order, errors, and what is left when one is killed."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -98,8 +99,11 @@ def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingExtraError, match=r"mitobench\[cluster\]"), open_workers(scheduler="tcp://a:1"):
         pass
-    error = MissingExtraError("h5py", "hdf5", "Reading HDF5")
-    assert str(error.__reduce__()[0](*error.__reduce__()[1])) == str(error)
+    for error in (
+        MissingExtraError("h5py", "hdf5", "Reading HDF5"),
+        MissingExtraError("napari", "napari[all]", "Layers", is_package=True),
+    ):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
