@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from mitobench.volume import Volume
 from mitobench.workers import Workers, open_workers
 
-# A slow example on a busy machine is no bug.
-settings.register_profile("mitobench", deadline=None)
+# A slow example on a busy machine is no bug. In CI the examples are the same every time; elsewhere they are new ones.
+settings.register_profile(
+    "mitobench",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("mitobench")
 
 pytest_plugins = ["site_fixtures"]
