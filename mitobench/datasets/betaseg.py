@@ -63,15 +63,7 @@ CARD = DatasetCard(
     label_kind="semantic",
     label_ids=MappingProxyType({0: "background", 1: "mitochondrion"}),
     label_version="1",
-    targets=tuple(
-        Target(
-            key=key,
-            label_kind="semantic",
-            label_dtype="uint8",
-            label_ids=MappingProxyType({0: "background", 1: key}),
-        )
-        for key in _SUFFIXES
-    ),
+    targets=tuple(Target.mask(key) for key in _SUFFIXES),
     official_split=None,
     licence=Licence(
         id=NOT_KNOWN,

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Self
 
 from mitobench.datasets.card_rows import card_rows
 from mitobench.datasets.remote import RemoteFile
@@ -110,6 +112,12 @@ class Target:
             raise BadInputError(
                 f"Target {self.key!r}: expected lower-case kebab, such as 'nucleus', and not {MAIN_TARGET!r}."
             )
+
+    @classmethod
+    def mask(cls, key: str, *, meaning: str = "", note: str = "") -> Self:
+        """Labels of one class: 1 where it is. What 1 means is the key in words, unless `meaning` says it."""
+        ids = MappingProxyType({0: "background", 1: meaning or key.replace("-", " ")})
+        return cls(key=key, label_kind="semantic", label_dtype="uint8", label_ids=ids, note=note)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,11 +154,8 @@ CARD = DatasetCard(
             label_ids=MappingProxyType({0: "background", 1: "each id above zero is one nucleus"}),
             note="Only in crops that have the class; where nobody looked it is background.",
         ),
-        Target(
-            key="endoplasmic-reticulum",
-            label_kind="semantic",
-            label_dtype="uint8",
-            label_ids=MappingProxyType({0: "background", 1: "endoplasmic reticulum"}),
+        Target.mask(
+            "endoplasmic-reticulum",
             note="Only in crops that have the class; where nobody looked it is background.",
         ),
     ),

@@ -67,11 +67,8 @@ CARD = DatasetCard(
     label_ids=MappingProxyType({0: "background", 1: "first outline; each id is one object"}),
     label_version="1",
     targets=tuple(
-        Target(
-            key=key,
-            label_kind="semantic",
-            label_dtype="uint8",
-            label_ids=MappingProxyType({0: "background", 1: key.replace("-", " ")}),
+        Target.mask(
+            key,
             note="Whether a picture without such outlines has none, or was not searched for them, is not known.",
         )
         for key in _SPELLINGS

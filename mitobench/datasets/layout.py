@@ -65,11 +65,6 @@ class ArrayPlan:
     first: int
     pieces: Pieces
 
-    @property
-    def n_values(self) -> int:
-        """Number of voxels."""
-        return math.prod(self.shape)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FilePlan:

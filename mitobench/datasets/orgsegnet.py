@@ -50,15 +50,7 @@ CARD = DatasetCard(
     label_kind="semantic",
     label_ids=MappingProxyType({0: "background", 1: "mitochondrion"}),
     label_version="1",
-    targets=tuple(
-        Target(
-            key=key,
-            label_kind="semantic",
-            label_dtype="uint8",
-            label_ids=MappingProxyType({0: "background", 1: key}),
-        )
-        for key in _OTHERS
-    ),
+    targets=tuple(Target.mask(key) for key in _OTHERS),
     official_split="541 pictures train, 180 val, 181 test",
     official_split_by="Feng et al.",
     licence=Licence(

@@ -57,14 +57,7 @@ CARD = DatasetCard(
     label_ids=MappingProxyType({0: "background", 1: "mitochondrion"}),
     label_version="1",
     targets=tuple(
-        Target(
-            key=key,
-            label_kind="semantic",
-            label_dtype="uint8",
-            label_ids=MappingProxyType({0: "background", 1: meaning}),
-            note=note,
-        )
-        for key, (_, _, meaning, note) in _CLASSES.items()
+        Target.mask(key, meaning=meaning, note=note) for key, (_, _, meaning, note) in _CLASSES.items()
     ),
     official_split="train, eval (val here) and test: three volumes",
     official_split_by="Guay et al.",

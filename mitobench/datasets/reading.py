@@ -151,8 +151,8 @@ def tiff_pages(
         pages: How many are one piece; more of a large file in a packed zip, which is unpacked for each piece.
     """
     return [
-        Piece(start=first, read=partial(_pages, member, first, min(first + pages, depth), depth, decode))
-        for first in range(0, depth, pages)
+        Piece(start=first, read=partial(_pages, member, first, stop, depth, decode))
+        for first, stop in _runs(depth, pages)
     ]
 
 
@@ -169,8 +169,8 @@ def nifti_planes(
     z, y, x = shape
     step = max(1, NIFTI_VOXELS // (y * x))
     return [
-        Piece(start=first, read=partial(_planes, member, first, min(first + step, z), decode))
-        for first in range(0, z, step)
+        Piece(start=first, read=partial(_planes, member, first, stop, decode))
+        for first, stop in _runs(z, step)
     ]
 
 
@@ -191,10 +191,9 @@ def hdf5_slices(
         decode: Turns (slices (n, y, x), member) into what is stored; a function of a module. None = as they are.
         at_once: How many are one piece; best a multiple of the depth of its chunks.
     """
-    runs = [(first, min(first + at_once, depth)) for first in range(0, depth, at_once)]
     return [
         Piece(start=first, read=partial(_hdf5, member, array, first, stop, depth, decode))
-        for first, stop in runs
+        for first, stop in _runs(depth, at_once)
     ]
 
 
@@ -221,6 +220,11 @@ def as_ids(values: NDArray[Any], name: str, dtype: str) -> NDArray[Any]:
 def foreground(values: NDArray[Any], name: str) -> NDArray[np.uint8]:  # noqa: ARG001 - every decoder takes a name
     """1 where a published mask is above zero, whatever grey it was published as."""
     return (values > 0).astype(np.uint8)
+
+
+def _runs(depth: int, step: int) -> list[tuple[int, int]]:
+    """(first, stop) of runs of `step` slices; the last may be shorter."""
+    return [(first, min(first + step, depth)) for first in range(0, depth, step)]
 
 
 def _slice(member: str, decode: Callable[[bytes, str], NDArray[Any]], files: SourceFiles) -> NDArray[Any]:

@@ -58,13 +58,7 @@ CARD = DatasetCard(
     label_ids=MappingProxyType({0: "background", 1: "mitochondrion"}),
     label_version="1",
     targets=tuple(
-        Target(
-            key=key,
-            label_kind="semantic",
-            label_dtype="uint8",
-            label_ids=MappingProxyType({0: "background", 1: key.replace("-", " ")}),
-            note=f"Codes {', '.join(map(str, codes))} of stack1/labels.",
-        )
+        Target.mask(key, note=f"Codes {', '.join(map(str, codes))} of stack1/labels.")
         for key, codes in _CODES.items()
     ),
     official_split=None,
