@@ -173,7 +173,16 @@ def test_a_killed_run_is_continued(host: Site, tmp_path: Path, lines: int) -> No
     host.seen.clear()
     host.free = 1 << 30
     bring_folder(html(host), folder, patience=QUICK)
-    assert len(host.asked) == 23 - len(done)
+    asked = {path.rsplit("/", 1)[1].replace("%20", " ") for path in host.asked}
+    assert len(asked) == len(host.asked)
+    assert not asked & set(done)
+    # A file may be whole already when its line is not yet written, and is then not asked for either.
+    assert 23 - len(done) - AT_ONCE <= len(asked) <= 23 - len(done)
+    assert arrived(folder) == {
+        name.rsplit("/", 1)[1]: host.files[name]
+        for name in host.files
+        if ".tiff" in name and "/sub/" not in name
+    }
     with Published({html(host): folder}) as files:
         assert len(files.names("images/*.tiff")) == 23
 
