@@ -19,6 +19,7 @@ class Host:
         etag: Its ETag; "" = none.
         modes: One per coming request; when used up, requests are answered well.
         seen: Headers of every request so far.
+        go_on: Set by a test that is done with answers of mode "hold".
     """
 
     content: bytes
@@ -26,6 +27,7 @@ class Host:
     modes: list[str] = field(default_factory=list)
     seen: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
+    go_on: threading.Event = field(default_factory=threading.Event)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,6 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _stall(self, n: str) -> None:
         self._body(int(n))
         time.sleep(2)
+
+    def _hold(self, n: str) -> None:
+        self._body(int(n))
+        self.host.go_on.wait(60)
 
     def _slow(self, _: str) -> None:
         """Everything, 64 kB every 0.05 s."""
