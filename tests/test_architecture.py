@@ -12,6 +12,7 @@ FLOORS = {
     "errors": 1,
     "segmenter": 1,
     "volume": 2,
+    "prompts": 2,
     "workers": 2,
     "arrays": 2,
     "patches": 2,

@@ -49,7 +49,7 @@ _CARDS = (
         ranked=True,
         prompted=True,
         explanation=(
-            "The point is the deepest interior voxel of a 3-D object. Objects are given, so invented ones "
+            "The point lies inside the middle slice of a 3-D object. Objects are given, so invented ones "
             "cannot happen: never compare with automatic rows. Read gain over the blind disc, not the score."
         ),
     ),
