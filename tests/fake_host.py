@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stall(self, n: str) -> None:
         self._body(int(n))
-        time.sleep(2)
+        self.host.go_on.wait(60)
 
     def _hold(self, n: str) -> None:
         self._body(int(n))

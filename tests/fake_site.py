@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in site.files:
             with suppress(threading.BrokenBarrierError):
                 if site.gate is not None and not path.endswith("/"):
-                    site.gate.wait(1)
+                    site.gate.wait(30)
             ends = time.monotonic() + 60
             while len(site.asked) > site.free and time.monotonic() < ends:
                 time.sleep(0.02)

@@ -15,7 +15,7 @@ from mitobench.datasets.reading import SPLITS
 from mitobench.datasets.store import StoreIndex
 from mitobench.datasets.web import Patience
 
-QUICK = Patience(connect_s=2, stall_s=1, tries=1, wait_s=0.01)
+QUICK = Patience(connect_s=20, stall_s=20, tries=1, wait_s=0.01)
 
 
 @pytest.fixture(scope="module")

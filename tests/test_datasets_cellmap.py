@@ -18,7 +18,7 @@ from mitobench.datasets.store import StoreIndex
 from mitobench.datasets.web import Patience
 from mitobench.errors import FetchError
 
-QUICK = Patience(connect_s=2, stall_s=1, tries=1, wait_s=0.01)
+QUICK = Patience(connect_s=20, stall_s=20, tries=1, wait_s=0.01)
 TRUTH = "jrc_hela-2/jrc_hela-2.zarr/recon-1/labels/groundtruth"
 EM = "jrc_hela-2/jrc_hela-2.zarr/recon-1/em/fibsem-uint8"
 

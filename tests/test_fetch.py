@@ -23,7 +23,7 @@ from mitobench.datasets.remote import Listing, RemoteFile
 from mitobench.datasets.web import Patience
 from mitobench.errors import DatasetNotFoundError, FetchError, IntegrityError, LicenceError
 
-QUICK = Patience(connect_s=1, stall_s=1, tries=1, wait_s=0.01)
+QUICK = Patience(connect_s=20, stall_s=20, tries=1, wait_s=0.01)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from mitobench.datasets.remote import Listing, RemoteFile
 from mitobench.datasets.web import Patience
 from mitobench.errors import BadInputError, FetchError, IntegrityError
 
-QUICK = Patience(connect_s=2, stall_s=1, tries=2, wait_s=0.01)
+QUICK = Patience(connect_s=20, stall_s=20, tries=2, wait_s=0.01)
 FILES = {f"data/images/a {number}.tiff": b"%d " % number * 40_000 for number in (1, 2, 10)}
 
 

@@ -21,7 +21,7 @@ from mitobench.datasets.tar import Tar, drop_unpacked, is_tar
 from mitobench.errors import FetchError, IntegrityError
 
 FILES = {f"top/im/{number}.bin": np.random.default_rng(number).bytes(3000 + number) for number in (10, 2, 1)}
-ONCE = Patience(connect_s=2, stall_s=1, tries=1, wait_s=0.01)
+ONCE = Patience(connect_s=20, stall_s=20, tries=1, wait_s=0.01)
 
 
 @pytest.fixture(params=["a.tar", "a.tar.gz"])
