@@ -14,6 +14,7 @@ Each one says what is wrong with its value, what was expected, and what to do no
     |- FetchError (OSError)                    a download that did not work
     |- LicenceError (PermissionError)          a licence that has to be agreed to first
     |- RecordError (ValueError)                a leaderboard record that contradicts itself or its schema
+    |- IntakeError (ValueError)              an address, change or file that a stranger sent and that is not taken
     |- WorkerError (RuntimeError)              processes or a cluster that cannot do the work
     `- MissingExtraError (ImportError)         an optional dependency that is not installed
 """
@@ -91,6 +92,10 @@ class LicenceError(MitobenchError, PermissionError):
 
 class RecordError(MitobenchError, ValueError):
     """A leaderboard record that contradicts its schema, its table or its file name."""
+
+
+class IntakeError(MitobenchError, ValueError):
+    """An address, change or file that a stranger sent and that is not taken."""
 
 
 class WorkerError(MitobenchError, RuntimeError):

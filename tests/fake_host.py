@@ -45,6 +45,10 @@ class _Handler(BaseHTTPRequestHandler):
             getattr(self, f"_{mode.replace('-', '_')}")(value)
         self.close_connection = True
 
+    def do_HEAD(self) -> None:
+        """Answered like GET; clients do not read the body."""
+        self.do_GET()
+
     def _start(self, status: int, length: int | None, **headers: str) -> None:
         self.send_response(status)
         if length is not None:
