@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mitobench.benchmark.leaderboard import Entry
     from mitobench.benchmark.record import Record
     from mitobench.datasets import Split
+    from mitobench.intake.ladder import Actor
 
 
 def leaderboard_folder(folder: Path | str | None = None) -> Path:
@@ -115,6 +116,43 @@ def _write_gallery(path: Path, entry: Path, record: "Record", volumes: "Split") 
             probability=open_array(probability) if probability.is_dir() else None,
             slices=fixed.get(name),
         )
+
+
+def set_status(
+    key: str,
+    record: str,
+    status: str,
+    *,
+    actor: "Actor" = "maintainer",
+    folder: Path | str | None = None,
+) -> Path:
+    """Move one record to another rung of the trust ladder; nothing else of it changes.
+
+    Args:
+        key: Entry key.
+        record: Record stem such as "vnc@1.auto.0".
+        status: The rung.
+        actor: Who does it.
+        folder: The leaderboard; see `leaderboard_folder`.
+
+    Returns:
+        The record's file.
+
+    Raises:
+        UnknownNameError: No such entry, record or status.
+        IntakeError: The actor may not take that step; says who may.
+    """
+    from typing import get_args
+
+    from mitobench.benchmark.schema import Status
+    from mitobench.intake.ladder import check_step
+
+    if status not in get_args(Status):
+        raise UnknownNameError("status", status, get_args(Status))
+    entry = load_entry(key, folder=folder)
+    before = entry.record(record)
+    check_step(before.status, status, actor=actor, same_bytes=True)
+    return before.changed(status=status).write(entry.folder / before.name.file)
 
 
 def _copy(source: Path, target: Path) -> None:

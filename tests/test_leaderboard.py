@@ -13,6 +13,7 @@ import pytest
 from benchmark_fakes import add_entry, blobs, model_toml, score, volume, write_prediction
 
 from mitobench.benchmark import leaderboard
+from mitobench.benchmark.refresh import refresh
 from mitobench.benchmark.tables import table_file
 from mitobench.errors import BadInputError, RecordError, UnknownNameError
 from mitobench.metrics import METRICS
@@ -289,7 +290,7 @@ def test_tiles_that_are_not_those_of_the_table(board: Path) -> None:
     [
         (("a,1,1,", "a,1,2,"), "outlines.a: matched pairs"),
         (("a,2,2,1.0,", "a,2,2,0.5,"), "scores.matched_nsd_25nm"),
-        (("a,2,2,1.0,", "a,2,2,nan,"), "table"),
+        (("a,2,2,1.0,", "a,2,2,nan,"), "outlines"),
     ],
 )
 def test_outlines_that_are_not_those_of_the_scores(board: Path, edit: tuple[str, str], field: str) -> None:
@@ -436,9 +437,23 @@ def test_refresh_after_the_scorer_changed(tmp_path: Path) -> None:
         plain["intervals"].pop("pq")
 
     _edit(path, age)
-    assert leaderboard.refresh(folder) == [path]
+    before = len(json.loads(path.read_text())["scores"])
+    done = refresh(folder, reason="PQ is new")
+    assert done.records == (path,)
     assert path.read_text() == today
-    assert leaderboard.refresh(folder) == []
+    assert len(json.loads(today)["scores"]) == before + 1
+    assert done.changes is not None
+    moves = list(csv.DictReader(io.StringIO(done.changes.read_text())))
+    assert [(move["record"], move["score"], move["before"]) for move in moves] == [
+        ("old/noise@1.auto.0", "iou", "0.5"),
+        ("old/noise@1.auto.0", "pq", ""),
+    ]
+    assert float(moves[1]["after"]) == json.loads(today)["scores"]["pq"]
+    assert {move["reason"] for move in moves} == {"PQ is new"}
+    again = refresh(folder)
+    assert (again.records, again.changes) == ((), None)
+    leaderboard.build(folder)
+    assert leaderboard.check(folder) == []  # the list of changes is no entry
 
 
 def test_an_edited_interval_is_found(tmp_path: Path) -> None:
@@ -449,4 +464,65 @@ def test_an_edited_interval_is_found(tmp_path: Path) -> None:
         tmp_path / "l" / "first" / "noise@1.auto.0.json",
         lambda plain: plain["intervals"]["iou"].update(low=plain["intervals"]["iou"]["low"] + 0.001),
     )
-    assert [problem.field for problem in leaderboard.check(tmp_path / "l")] == ["intervals.iou"]
+    assert [problem.field for problem in leaderboard.check(tmp_path / "l")] == ["intervals.iou.low"]
+
+
+def _dispute(board: Path, name: str = f"good.{RECORD[:-5]}.1.toml", **fields: str) -> Path:
+    said = {"by": '"eve"', "date": '"2026-01-02"', "reason": '"The weights give 0.2 here."'} | fields
+    path = board / "disputes" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{key} = {value}\n" for key, value in said.items()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [('"open"', "disputed"), ('"upheld"', "disputed"), ('"settled"', "self-scored")]
+)
+def test_a_dispute_marks_its_row(board: Path, state: str, status: str) -> None:
+    """A doubt that stands is shown on the row; the record itself is not touched, and the folder is no entry."""
+    _dispute(board, state=state)
+    leaderboard.build(board)
+    rows = _rows(board)
+    assert rows["good"]["status"] == status
+    assert rows["bad"]["status"] == "self-scored"
+    assert len(rows) == 3
+    assert leaderboard.check(board) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        (f"none.{RECORD[:-5]}.1.toml", {}, "is not there"),
+        ("good.toml", {}, "no name of a dispute"),
+        (f"good.{RECORD[:-5]}.1.toml", {"surprise": "1"}, "surprise"),
+        (f"good.{RECORD[:-5]}.1.toml", {"by": '"a b"'}, "by"),
+        (f"good.{RECORD[:-5]}.1.toml", {"reason": '""'}, "reason"),
+        (f"good.{RECORD[:-5]}.1.toml", {"state": '"won"'}, "state"),
+        (f"good.{RECORD[:-5]}.1.toml", {"evidence": '"http://x.org"'}, "https"),
+    ],
+)
+def test_a_bad_dispute_is_named(board: Path, name: str, fields: dict[str, str], said: str) -> None:
+    """Names, unknown keys and empty reasons are refused."""
+    _dispute(board, name, **fields)
+    problems = leaderboard.check(board)
+    assert any(said in str(one) and one.file == f"disputes/{name}" for one in problems), problems
+
+
+def test_no_row_is_called_disputed_without_a_reason(board: Path) -> None:
+    """Whoever doubts has to sign for it."""
+    _edit(board / "good" / RECORD, lambda plain: plain.update(status="disputed"))
+    assert "status" in [problem.field for problem in leaderboard.check(board)]
+
+
+def test_the_ladder_has_no_other_steps(board: Path) -> None:
+    """A rung that exists is taken, and nothing else of the record changes; one that does not is refused."""
+    from mitobench.entries import set_status
+    from mitobench.errors import IntakeError
+
+    before = json.loads((board / "good" / RECORD).read_text())
+    path = set_status("good", RECORD[:-5], "reproduced", folder=board)
+    assert json.loads(path.read_text()) == before | {"status": "reproduced"}
+    with pytest.raises(IntakeError, match="by maintainer, not by ci"):
+        set_status("good", RECORD[:-5], "disputed", folder=board, actor="ci")
+    with pytest.raises(UnknownNameError, match="withdrawn"):
+        set_status("good", RECORD[:-5], "verified", folder=board)

@@ -34,7 +34,7 @@ def test_a_full_card(tmp_path: Path) -> None:
             tmp_path,
             code='{ url = "https://example.org/code", commit = "0123abc" }',
             weights=f'{{ url = "https://example.org/w", sha256 = "{"0" * 64}" }}',
-            predictions=f'[{{ url = "https://example.org/p", sha256 = "{"1" * 64}" }}]',
+            predictions=f'[{{ record = "vnc@1.auto.0", url = "https://example.org/p", sha256 = "{"1" * 64}" }}]',
             paper='"https://doi.org/10.1000/1"',
             parameters="31000000",
             prompts='"own"',

@@ -3,10 +3,12 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mitobench.benchmark.disputes import DISPUTES, read_dispute
 from mitobench.benchmark.entry import entry_keys, record_files
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
@@ -14,7 +16,6 @@ from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.reported import REPORTED, read_reported
 from mitobench.benchmark.rescore import differences
-from mitobench.benchmark.schema import Interval
 from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_outlines, read_overlaps
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
@@ -65,7 +66,34 @@ def check_entries(folder: Path) -> list[Problem]:
         read_reported(folder)
     except MitobenchError as error:
         problems.append(Problem(file=REPORTED, field="", message=str(error)))
-    return [*problems, *_check_groups(records), *_check_copies(records, cards)]
+    return [
+        *problems,
+        *_check_groups(records),
+        *_check_copies(records, cards),
+        *_check_disputes(folder, records),
+    ]
+
+
+def _check_disputes(folder: Path, records: Mapping[str, Record]) -> Iterator[Problem]:
+    """Every dispute is about a record that is there, and no record is called disputed without one."""
+    doubted = set()
+    for path in sorted((folder / DISPUTES).glob("*")):
+        try:
+            one = read_dispute(path)
+        except MitobenchError as error:
+            yield Problem(file=f"{DISPUTES}/{path.name}", field="", message=str(error))
+            continue
+        file = f"{one.entry}/{one.stem}.json"
+        if file not in records:
+            yield Problem(
+                file=one.file, field="", message=f"is about {file}, which is not there; mend its name"
+            )
+        if one.dispute.state != "settled":
+            doubted.add(file)
+    for file, record in records.items():
+        if record.status == "disputed" and file not in doubted:
+            message = f"is 'disputed', but no file in {DISPUTES}/ says by whom and why; add it"
+            yield Problem(file=file, field="status", message=message)
 
 
 def _check_model(entry: Path, cards: dict[str, ModelCard]) -> Iterator[Problem]:
@@ -143,14 +171,15 @@ def _check_scores(record: Record, file: str) -> Iterator[Problem]:
 
 
 def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
-    try:
-        tables = read_overlaps(record, entry)
-        objects = read_objects(record, entry)
-        false = read_false(record, entry)
-        outlines = read_outlines(record, entry)
-    except MitobenchError as error:
-        yield Problem(file=file, field="table", message=str(error))
+    found: dict[str, Any] = {}
+    for field, read in _READERS.items():
+        try:
+            found[field] = read(record, entry)
+        except MitobenchError as error:
+            yield Problem(file=file, field=field, message=str(error))
+    if len(found) < len(_READERS):
         return
+    tables, objects, false, outlines = (found[field] for field in _READERS)
     for wrong in differences(record, tables, outlines):
         message = f"is {wrong.found!r}, but the table gives {wrong.expected!r}; score the prediction again"
         yield Problem(file=file, field=wrong.field, message=message)
@@ -166,21 +195,27 @@ def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
         yield Problem(file=file, field="tiles", message=str(error))
         return
     for key, said in record.intervals.items():
-        if key not in fresh or not _same_interval(said, fresh[key]):
-            message = f"is {_ends(said)}, but the tables give {_ends(fresh.get(key))}; score again"
-            yield Problem(file=file, field=f"intervals.{key}", message=message)
+        for part in ("low", "high", "level", "method", "units", "reliable"):
+            found, given = getattr(said, part), getattr(fresh.get(key), part, None)
+            if not _same(found, given):
+                message = f"is {found!r}, but the tables give {given!r}; score the prediction again"
+                yield Problem(file=file, field=f"intervals.{key}.{part}", message=message)
 
 
-def _same_interval(one: Interval, other: Interval) -> bool:
-    """Ends may differ by rounding of the special functions, nothing else may differ."""
-    close = all(math.isclose(getattr(one, end), getattr(other, end), abs_tol=1e-9) for end in ("low", "high"))
-    return close and all(
-        getattr(one, field) == getattr(other, field) for field in ("level", "method", "units", "reliable")
-    )
+_READERS: dict[str, Callable[[Record, Path], Any]] = {
+    "table": read_overlaps,
+    "objects": read_objects,
+    "tiles": read_false,
+    "outlines": read_outlines,
+}
+"""Field of a record to what reads the file that it names."""
 
 
-def _ends(interval: Interval | None) -> str:
-    return "none" if interval is None else f"[{interval.low}, {interval.high}] ({interval.units} units)"
+def _same(one: object, other: object) -> bool:
+    """Ends of intervals may differ by rounding of the special functions, nothing else may differ."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=0.0, abs_tol=1e-9)
+    return one == other
 
 
 def _sizes(objects: Sequence[ObjectRow]) -> dict[tuple[str, str, int], int]:

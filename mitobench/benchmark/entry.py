@@ -66,9 +66,14 @@ class Entry:
         raise UnknownNameError(f"record of {self.key}", stem, [record.name.stem for record in self.records])
 
 
+NO_ENTRIES = frozenset({"disputes", "CHANGES"})
+"""Folders of a leaderboard that are no entry."""
+
+
 def entry_keys(folder: Path) -> list[str]:
     """Names of the entry folders of a leaderboard, sorted; a folder without model.toml counts too."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = (path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(set(names) - NO_ENTRIES)
 
 
 def record_files(entry: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The folder of entries to table.csv, board.json and a DataFrame. Sole importer of pandas in this wing."""
+"""The folder of entries to table.csv, board.json, ledger.csv and a DataFrame. Sole importer of pandas in this wing."""
 
 import csv
 import io
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitobench.benchmark.check import Problem, check_entries
+from mitobench.benchmark.disputes import disputed
 from mitobench.benchmark.entry import Entry, entry_keys, load_entries, load_entry
+from mitobench.benchmark.ledger import LEDGER, ledger_rows, ledger_text, read_ledger
 from mitobench.benchmark.model_card import MODEL
 from mitobench.benchmark.ranking import HEADLINE, NO_TISSUE, SameTissue, Scored, board_rows
 from mitobench.benchmark.record import Record, to_json, write_text_atomic
@@ -19,7 +21,7 @@ from mitobench.metrics import METRICS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Entry", "Problem", "build", "check", "load_entry", "refresh", "table"]
+__all__ = ["Entry", "Problem", "build", "check", "load_entry", "ranked", "table"]
 
 BOARD_SCHEMA = 1
 TABLE, BOARD = "table.csv", "board.json"
@@ -29,7 +31,7 @@ what was scored."""
 
 
 def build(folder: Path, *, drop: tuple[str, ...] = (), same_tissue: SameTissue = NO_TISSUE) -> list[Path]:
-    """Write table.csv (one row per record) and board.json (one row per entry and group) from the records.
+    """Write table.csv (one row per record), board.json (one row per entry and group) and ledger.csv from the records.
 
     Args:
         folder: The leaderboard.
@@ -55,33 +57,6 @@ def build(folder: Path, *, drop: tuple[str, ...] = (), same_tissue: SameTissue =
     return [folder / name for name in texts]
 
 
-def refresh(folder: Path) -> list[Path]:
-    """Write every record again as this version of the scorer would, from its tables alone.
-
-    For maintainers, after the scorer changed: predictions are not needed. Nothing else of a record changes, and
-    `git diff` shows what every entry gained or lost.
-
-    Args:
-        folder: The leaderboard.
-
-    Returns:
-        The records that changed; build the board afterwards.
-
-    Raises:
-        RecordError: An entry cannot be read, or a table is not the one that its record names.
-    """
-    from mitobench import __version__
-
-    changed = []
-    for entry in load_entries(folder):
-        for record in entry.records:
-            stem = record.name.stem
-            fresh = rescored(record, entry.tables[stem], entry.tiles(stem), entry.outlines[stem])
-            if fresh != record:
-                changed.append(fresh.changed(scorer=f"mitobench {__version__}").write(entry.folder))
-    return changed
-
-
 def check(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[Problem]:
     """Everything that is wrong with a leaderboard; nothing is changed.
 
@@ -96,6 +71,7 @@ def check(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[Problem]
     """
     problems = check_entries(folder)
     try:
+        problems += _other_numbers(folder)
         problems += _unknown_data(folder, same_tissue)
         texts = _render(folder, same_tissue)
     except MitobenchError as error:
@@ -133,6 +109,19 @@ def table(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> "pd.DataFrame
     return frame.astype({"rank": "Int64", "seed": "int64"} | dict.fromkeys(metrics, "float64"))
 
 
+def ranked(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[dict[str, Any]]:
+    """The rows of board.json: one per entry, dataset, version and track, best first inside each group.
+
+    Args:
+        folder: The leaderboard.
+        same_tissue: As for `build`.
+
+    Raises:
+        RecordError: As in `build`.
+    """
+    return _collect(folder, same_tissue)[1]
+
+
 def _render(folder: Path, same_tissue: SameTissue) -> dict[str, str]:
     """The text of both files."""
     found, rows = _collect(folder, same_tissue)
@@ -147,16 +136,38 @@ def _render(folder: Path, same_tissue: SameTissue) -> dict[str, str]:
         "records": [_record_row(one) for one in found],
         "reported": [asdict(row) for row in read_reported(folder)],
     }
-    return {TABLE: buffer.getvalue(), BOARD: to_json(board)}
+    return {TABLE: buffer.getvalue(), BOARD: to_json(board), LEDGER: ledger_text(_ledger(folder))}
+
+
+def _ledger(folder: Path) -> dict[str, dict[str, str]]:
+    return {
+        f"{entry.key}/{record.name.file}": ledger_rows(entry, record)
+        for entry in load_entries(folder)
+        for record in entry.records
+    }
+
+
+def _other_numbers(folder: Path) -> list[Problem]:
+    """Numbers that no table gives and that differ from those written down by the last build."""
+    written = read_ledger(folder)
+    message = "is {}, but {} says {}; score the prediction again, or build the board if it was"
+    return [
+        Problem(file=file, field=field, message=message.format(rows.get(field, "absent"), LEDGER, value))
+        for file, rows in _ledger(folder).items()
+        for field, value in written.get(file, {}).items()
+        if rows.get(field) != value
+    ]
 
 
 def _collect(folder: Path, same_tissue: SameTissue) -> tuple[list[Scored], list[dict[str, Any]]]:
     if not folder.is_dir():
         raise BadInputError(f"{folder} is no folder; expected a leaderboard, one folder per entry.")
-    found = []
+    found, doubts = [], disputed(folder)
     for entry in load_entries(folder):
         for record in entry.records:
             scores, tiles = _checked(entry, record).scores, entry.tiles(record.name.stem)
+            if f"{entry.key}/{record.name.stem}" in doubts and record.status != "withdrawn":
+                record = record.changed(status="disputed")  # noqa: PLW2901 - the file keeps what it says
             found.append(Scored(model=entry.model, record=record, scores=scores, tiles=tiles))
     found.sort(key=lambda one: one.order)
     return found, board_rows(found, same_tissue=same_tissue)

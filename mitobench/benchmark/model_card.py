@@ -97,6 +97,21 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class PredictionFile:
+    """A scored prediction that anybody can fetch and score again.
+
+    Attributes:
+        record: Stem of the record that it gave, such as "vnc@1.auto.0".
+        url: Address of the container.
+        sha256: Of its bytes.
+    """
+
+    record: Annotated[str, Field(max_length=200, pattern=r"^[a-z0-9_-]+@[0-9a-z-]+\.[a-z0-9-]+\.[0-9]+$")]
+    url: Url
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelCard:
     """What a reader has to know about an entry before its score.
 
@@ -116,6 +131,7 @@ class ModelCard:
         code: Where its code lies.
         weights: The checkpoint that was scored.
         predictions: The scored predictions, for rescoring.
+        submitter: Login of whoever sends the entry; owns its key from then on.
         paper: Address of a paper.
         post_processing: What happened after the network.
         hardware: Where it ran.
@@ -136,7 +152,8 @@ class ModelCard:
     parameters: Count | None = None
     code: Code | None = None
     weights: File | None = None
-    predictions: tuple[File, ...] = ()
+    predictions: tuple[PredictionFile, ...] = ()
+    submitter: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9-]{0,38})?$")] = ""
     paper: Url | None = None
     post_processing: Text = ""
     hardware: Text = ""

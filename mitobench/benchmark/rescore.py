@@ -128,6 +128,7 @@ def differences(
         return wrong
     fresh = from_tables(tables, outlines)
     found = [
+        *_other_levels(record.counts, fresh.counts),
         *_compare("counts", _plain(record.counts), _plain(fresh.counts)),
         *_compare("scores", record.scores, fresh.scores),
     ]
@@ -141,6 +142,16 @@ def differences(
             said = (z * y * x - region.ignored_voxels, region.ignored_voxels)
             found.append(Difference(field=field, found=said, expected=inside))
     return found
+
+
+def _other_levels(found: Counts, expected: Counts) -> list[Difference]:
+    """Objects are counted at fixed thresholds, in a fixed order."""
+    said, given = ([(one.threshold, one.strict) for one in counts.objects] for counts in (found, expected))
+    return (
+        []
+        if said == given
+        else [Difference(field="counts.objects: threshold, strict", found=said, expected=given)]
+    )
 
 
 def _other_pairs(tables: Mapping[str, OverlapTable], outlines: Outlines) -> list[Difference]:

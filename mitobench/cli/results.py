@@ -1,4 +1,4 @@
-"""Commands about results: score, validate, submit, why, leaderboard, site."""
+"""Commands about results: score, validate, pack, submit, why, site."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import typer
 
 from mitobench.cli.console import print_json, print_scores, print_table, progress_bar, say
-from mitobench.errors import RecordError
 
 Prediction = Annotated[Path, typer.Argument(metavar="PATH", help="Prediction folder or file.")]
 Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
@@ -18,8 +17,6 @@ Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderbo
 
 MAIN_SCORES = ("iou", "dice", "precision", "recall", "f1_50", "f1_75", "pq", "msa", "voi_split", "voi_merge")
 """Printed by default; --all and --json give the rest."""
-BOARD_COLUMNS = ("dataset", "track", "rank", "entry", "seed", "status", "seen")
-"""Printed before the scores; table.csv and --json give the rest."""
 
 
 def score(
@@ -173,56 +170,6 @@ def why(
     print_table(["record", "volume", "predicted id", "shared voxels", "IoU"], rows)
 
 
-leaderboard = typer.Typer(help="Build, check or print the leaderboard.", no_args_is_help=True)
-
-
-@leaderboard.command()
-def build(folder: Folder = None) -> None:
-    """Write table.csv and board.json from the records."""
-    from mitobench import entries
-    from mitobench.benchmark import leaderboard as board
-    from mitobench.datasets import same_tissue
-
-    for path in board.build(entries.leaderboard_folder(folder), same_tissue=same_tissue()):
-        say(f"Wrote {path}")
-
-
-@leaderboard.command()
-def check(folder: Folder = None) -> None:
-    """Recompute every score from its table; name each file and field that disagrees."""
-    from mitobench import entries
-    from mitobench.benchmark import leaderboard as board
-    from mitobench.datasets import same_tissue
-
-    place = entries.leaderboard_folder(folder)
-    problems = board.check(place, same_tissue=same_tissue())
-    if problems:
-        raise RecordError("\n".join([f"{len(problems)} problem(s) in {place}:", *map(str, problems)]))
-    say(f"{place}: every record agrees with its table.")
-
-
-@leaderboard.command()
-def table(
-    folder: Folder = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print the measured rows, ranked inside each dataset and track."""
-    from mitobench import entries
-    from mitobench.benchmark import leaderboard as board
-    from mitobench.datasets import same_tissue
-
-    rows = board.table(entries.leaderboard_folder(folder), same_tissue=same_tissue())
-    if dataset is not None:
-        rows = rows[rows["dataset"] == dataset]
-    if as_json:
-        print_json(rows.to_dict(orient="records"))
-    else:
-        shown = [*BOARD_COLUMNS, *(key for key in MAIN_SCORES[:7] if key in rows.columns)]
-        cells = rows[shown].astype(object).where(rows[shown].notna(), None).to_numpy().tolist()
-        print_table(shown, ([f"{c:.4f}" if isinstance(c, float) else c for c in row] for row in cells))
-
-
 def site(
     out: Annotated[Path, typer.Option(help="Folder for the built site.")] = Path("site"),
     folder: Folder = None,
@@ -242,5 +189,4 @@ def register(app: typer.Typer) -> None:
     app.command()(pack)
     app.command()(submit)
     app.command()(why)
-    app.add_typer(leaderboard, name="leaderboard")
     app.command()(site)
