@@ -7,6 +7,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+Box = tuple[slice, slice, slice]
+"""Part of a volume, (z, y, x), slices with whole-numbered ends and step 1."""
+
 Progress = Callable[[int, int, str], None]
 """Called as progress(done, total, what) during long work; must be cheap and must not raise."""
 
@@ -80,5 +83,40 @@ class Segmenter(Protocol):
 
         Returns:
             Labels of the same shape.
+        """
+        ...
+
+
+@runtime_checkable
+class BlockSegmenter(Segmenter, Protocol):
+    """A Segmenter whose result can be put together from blocks, computed in any order, on any machine."""
+
+    @property
+    def threshold(self) -> float:
+        """Probability above which a voxel is a mitochondrion."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Equal for models whose blocks are equal, such as the hash of weights and settings."""
+        ...
+
+    def blocks(self, shape: tuple[int, int, int]) -> list[Box]:
+        """Where the blocks of a volume lie, z slowest; together they cover it, and none overlap."""
+        ...
+
+    def grey_ends(self, image: NDArray[np.uint8]) -> tuple[float, float]:
+        """What has to be known of the whole image before its blocks: the grey values that become black and white."""
+        ...
+
+    def block(self, image: Any, box: Box, *, grey_ends: tuple[float, float]) -> NDArray[np.uint8]:
+        """Probability of one block.
+
+        Args:
+            image: The whole image, (z, y, x) uint8: anything that slices; only what the block needs is read.
+            box: One of `blocks`.
+            grey_ends: Of the whole image.
+
+        Returns:
+            (z, y, x) uint8 of the box, 255 = certainly mitochondrion.
         """
         ...

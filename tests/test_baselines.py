@@ -26,12 +26,13 @@ KEYS = [
     "everything",
     "threshold",
     "unet",
+    "unet-3d",
     "sam-vit-tiny",
     "sam-vit-b",
     "sam-vit-l",
     "sam-vit-h",
 ]
-TRAINABLE = ["threshold", "unet", "sam-vit-tiny"]
+TRAINABLE = ["threshold", "unet", "unet-3d", "sam-vit-tiny"]
 
 
 def test_the_table_holds_the_agreed_keys() -> None:
@@ -55,8 +56,12 @@ def test_cards_count_the_weights_of_the_default_recipe() -> None:
     from mitobench.baselines.sam.model import SamModel
     from mitobench.baselines.sam.shapes import SHAPES
     from mitobench.baselines.unet import UnetSettings, build_unet
+    from mitobench.baselines.unet_3d import Unet3dSettings, build_unet_3d
 
-    nets: dict[str, torch.nn.Module] = {"unet": build_unet(channels=UnetSettings().channels, seed=0)}
+    nets: dict[str, torch.nn.Module] = {
+        "unet": build_unet(channels=UnetSettings().channels, seed=0),
+        "unet-3d": build_unet_3d(channels=Unet3dSettings().channels, flat=0, seed=0),
+    }
     with torch.device("meta"):
         nets |= {key: SamModel(shape) for key, shape in SHAPES.items()}
     for key, net in nets.items():

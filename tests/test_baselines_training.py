@@ -14,15 +14,16 @@ import pytest
 import torch
 from torch import nn
 
-from mitobench.baselines import BASELINES, checkpoint, train_baseline
+from mitobench.baselines import BASELINES, checkpoint, tiles, train_baseline
 from mitobench.baselines.crops import CropRecipe, CropSource
 from mitobench.baselines.curve import Curve
-from mitobench.baselines.intensity import grey_range
+from mitobench.baselines.intensity import GreyRange, grey_range
 from mitobench.baselines.loss import dice_ce
-from mitobench.baselines.network import NetworkSegmenter, View, tile_starts
+from mitobench.baselines.network import NetworkSegmenter, View
 from mitobench.baselines.optimizer import build_optimizer, schedule
 from mitobench.baselines.runtime import torch_threads
 from mitobench.baselines.settings import fields_of, parse_settings
+from mitobench.baselines.tiles import tile_starts
 from mitobench.baselines.training import TrainSettings
 from mitobench.baselines.validation import best_threshold, count_probabilities, iou_at_half, iou_by_threshold
 from mitobench.errors import BadInputError, UnknownNameError
@@ -140,19 +141,50 @@ def test_tiles_cover_a_slice() -> None:
     assert tile_starts(23, 10, 6) == [0, 6, 12, 13]
 
 
+class Pointwise(nn.Module):
+    """Looks at its own pixel alone."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image / 50 - 2
+
+
+PLAIN = GreyRange(low=0, high=255)
+
+
+def _all_logits(segmenter: NetworkSegmenter, image: np.ndarray) -> torch.Tensor:
+    whole = torch.full(image.shape, torch.nan)
+    for box in segmenter.blocks(image.shape):
+        whole[box] = segmenter.block_logits(image, box, PLAIN)
+    return whole
+
+
 @pytest.mark.parametrize("turns", [False, True])
-@pytest.mark.parametrize("size", [(64, 64), (33, 90), (5, 7)])
-def test_blending_a_pointwise_network_is_exact(size: tuple[int, int], turns: bool) -> None:
-    """A network that only looks at its own pixel gives the same logits in tiles as at once, for any size."""
-
-    class Pointwise(nn.Module):
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            return image / 50 - 2
-
-    view = View(shrink=1.0, tile=32, halo=8, batch=3, turns=turns)
+@pytest.mark.parametrize("size", [(2, 64, 64), (1, 33, 90), (3, 5, 7)])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_blending_a_pointwise_network_is_exact(size: tuple[int, int, int], turns: bool, depth: int) -> None:
+    """A network that only looks at its own voxel gives the same logits in tiles as at once, for any size."""
+    view = View(shrink=1.0, tile=32, halo=8, depth=depth, depth_halo=depth // 4, batch=3, turns=turns)
     segmenter = NetworkSegmenter(card=BASELINES["unet"], net=Pointwise(), view=view)
-    plane = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, size).astype(np.float32))
-    assert torch.allclose(segmenter.plane_logits(plane), plane / 50 - 2, atol=1e-5)
+    image = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
+    wanted = torch.from_numpy(image) / 50 - 2
+    assert torch.allclose(_all_logits(segmenter, image), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize("shrink", [1.0, 2.0, 1.5])
+def test_blocks_say_what_the_whole_says(depth: int, shrink: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block is finished from its own tiles alone, and meets its neighbours without a seam."""
+    torch.manual_seed(0)
+    net = nn.Conv2d(1, 1, 5, padding=2) if depth == 1 else nn.Conv3d(1, 1, (3, 5, 5), padding=(1, 2, 2))
+    view = View(shrink=shrink, tile=24, halo=4, depth=depth, depth_halo=depth // 4)
+    segmenter = NetworkSegmenter(card=BASELINES["unet"], net=net.eval(), view=view)
+    image = np.random.default_rng(1).integers(0, 256, (7, 101, 83)).astype(np.uint8)
+    with torch.inference_mode():
+        whole = _all_logits(segmenter, image)
+        monkeypatch.setattr(tiles, "PLANE_BLOCK", (1, 30, 30))
+        monkeypatch.setattr(tiles, "STACK_BLOCK", (2, 30, 30))
+        assert len(segmenter.blocks(image.shape)) >= 4 * 12
+        assert torch.allclose(_all_logits(segmenter, image), whole, atol=1e-3)
 
 
 def test_logits_are_enlarged_before_the_threshold() -> None:
@@ -163,9 +195,10 @@ def test_logits_are_enlarged_before_the_threshold() -> None:
             return image - 100
 
     segmenter = NetworkSegmenter(card=BASELINES["unet"], net=Shift(), view=View(shrink=2.0, tile=32, halo=4))
-    plane = (torch.arange(60.0) * 4).expand(60, 60)
+    image = np.broadcast_to(np.arange(60, dtype=np.uint8) * 4, (1, 60, 60))
     inside = slice(2, -2)
-    assert torch.allclose(segmenter.plane_logits(plane)[:, inside], plane[:, inside] - 100, atol=1e-3)
+    wanted = torch.from_numpy(image.astype(np.float32)) - 100
+    assert torch.allclose(_all_logits(segmenter, image)[..., inside], wanted[..., inside], atol=1e-3)
 
 
 def test_thresholds_are_counted_at_once() -> None:

@@ -40,6 +40,17 @@ BASELINES: dict[str, BaselineCard] = {
             parameters=402_442,
         ),
         BaselineCard(
+            key="unet-3d",
+            title="U-Net (MONAI, 3-D)",
+            summary="A U-Net trained from a random start on stacks of half-resolution slices; kernels and halvings "
+            "leave z alone while slices are thicker than pixels are wide.",
+            trainable=True,
+            runs_untrained=False,
+            source="https://doi.org/10.1038/s41592-020-01008-z",
+            extra="train",
+            parameters=1_412_401,
+        ),
+        BaselineCard(
             key="sam-vit-tiny",
             title="SAM, tiny ViT",
             summary="The parts of Segment Anything put together at toy size. It has no official weights: every start "
@@ -92,6 +103,7 @@ ROOMS: dict[str, str] = {
     "everything": "mitobench.baselines.trivial",
     "threshold": "mitobench.baselines.threshold",
     "unet": "mitobench.baselines.unet",
+    "unet-3d": "mitobench.baselines.unet_3d",
     "sam-vit-tiny": "mitobench.baselines.sam.baseline",
     "sam-vit-b": "mitobench.baselines.sam.baseline",
     "sam-vit-l": "mitobench.baselines.sam.baseline",

@@ -29,6 +29,7 @@ class CropRecipe:
         foreground: Share of crops centred near a mitochondrion; the others lie anywhere, empty ones included.
         zoom: Crops are zoomed by a factor between 1 / zoom and zoom.
         contrast: Contrast and brightness change by up to this fraction.
+        depth: Slices of a crop; they are turned and varied together.
     """
 
     crop: int
@@ -37,6 +38,7 @@ class CropRecipe:
     foreground: float
     zoom: float
     contrast: float
+    depth: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +46,8 @@ class Batch:
     """What one training step sees.
 
     Attributes:
-        image: (batch, 1, input, input) float32 in [0, 255].
+        image: (batch, 1, input, input), or (batch, 1, depth, input, input) of crops of several slices, float32 in
+            [0, 255].
         mask: Same shape, float32, 1 = mitochondrion.
         ignore: Same shape, float32, 1 = does not count.
     """
@@ -76,7 +79,7 @@ class CropSource:
         self._greys = [grey_range(volume.image) for volume in volumes]
         self._sampler = RandomPatchSampler(
             volumes,
-            patch_shape=(recipe.crop, recipe.crop),
+            patch_shape=(recipe.depth, recipe.crop, recipe.crop),
             foreground_fraction=recipe.foreground,
             edge="pad",
         )
@@ -94,38 +97,52 @@ class CropSource:
         rng = np.random.default_rng([self._seed, step])
         crops = [self._crop(place, rng) for place in places]
         image, mask, ignore = (torch.stack(list(parts)) for parts in zip(*crops, strict=True))
+        if self._recipe.depth > 1:
+            image, mask, ignore = image[:, None], mask[:, None], ignore[:, None]
         return Batch(image=image, mask=mask, ignore=ignore)
 
     def _crop(self, place: list[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         number, z, y, x = place
         volume, middle = self._volumes[number], self._recipe.crop // 2
         window = (y + middle, x + middle, round(self._recipe.crop / self._recipe.zoom ** rng.uniform(-1, 1)))
-        image = _resize(self._greys[number].scale(_cut(volume.image[z], window)), self._recipe.input)
-        labels = _cut(labels_of(volume)[z], window)
+        image = _resize(
+            self._greys[number].scale(_cut(_slices(volume.image, z, self._recipe.depth), window)),
+            self._recipe.input,
+        )
+        labels = _cut(_slices(labels_of(volume), z, self._recipe.depth), window)
         mask = (_resize(labels != 0, self._recipe.input) > 0.5).float()
         ignore = torch.zeros_like(mask)
         if volume.ignore is not None:
-            ignore = (_resize(_cut(volume.ignore[z], window), self._recipe.input) > 0).float()
+            ignore = (
+                _resize(_cut(_slices(volume.ignore, z, self._recipe.depth), window), self._recipe.input) > 0
+            ).float()
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         image, mask, ignore = (_turn(part, turns, flip) for part in (image, mask, ignore))
         return _vary(image, self._recipe.contrast, rng), mask, ignore
 
 
-def _cut(plane: NDArray[S], window: tuple[int, int, int]) -> NDArray[S]:
-    """A square (middle y, middle x, side) of a plane, moved inside where it fits and mirrored where it does not."""
+def _slices(array: NDArray[S], z: int, depth: int) -> NDArray[S]:
+    """(depth, y, x) from slice z on, mirrored where the volume has fewer slices than that."""
+    stack = np.asarray(array[z : z + depth])
+    missing = depth - len(stack)
+    return np.pad(stack, [(0, missing), (0, 0), (0, 0)], mode="symmetric") if missing else stack
+
+
+def _cut(stack: NDArray[S], window: tuple[int, int, int]) -> NDArray[S]:
+    """A square (middle y, middle x, side) of each slice, moved inside where it fits and mirrored where it does not."""
     *middles, side = window
     y, x = (
         min(max(middle - side // 2, 0), max(length - side, 0))
-        for middle, length in zip(middles, plane.shape, strict=True)
+        for middle, length in zip(middles, stack.shape[1:], strict=True)
     )
-    square = np.asarray(plane[y : y + side, x : x + side])
-    missing = [(gap // 2, gap - gap // 2) for gap in (side - length for length in square.shape)]
-    return np.pad(square, missing, mode="symmetric") if np.any(missing) else square
+    square = np.asarray(stack[:, y : y + side, x : x + side])
+    missing = [(gap // 2, gap - gap // 2) for gap in (side - length for length in square.shape[1:])]
+    return np.pad(square, [(0, 0), *missing], mode="symmetric") if np.any(missing) else square
 
 
 def _resize(window: NDArray[np.generic], side: int) -> Tensor:
-    """(side, side) window as a (1, side, side) float32 tensor; averaged when it shrinks."""
-    plane = torch.from_numpy(np.ascontiguousarray(window, dtype=np.float32))[None, None]
+    """(depth, y, x) window as a (depth, side, side) float32 tensor; averaged when it shrinks."""
+    plane = torch.from_numpy(np.ascontiguousarray(window, dtype=np.float32))[None]
     if plane.shape[-1] > side:
         return functional.interpolate(plane, size=(side, side), mode="area")[0]
     return functional.interpolate(plane, size=(side, side), mode="bilinear", align_corners=False)[0]

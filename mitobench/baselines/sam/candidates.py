@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from mitobench.baselines.network import resize, tile_starts
+from mitobench.baselines.network import resize
 from mitobench.baselines.sam.model import Embedding, SamModel
 from mitobench.baselines.sam.prompts import grid_points, point_prompts
+from mitobench.baselines.tiles import tile_starts
 
 _PROMPTS_AT_ONCE = 64
 _STABILITY_MARGIN = 1.0
