@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mitobench.baselines.runtime import seeded
+from mitobench.baselines.sam.attention import fold_attention
 from mitobench.baselines.sam.prompts import NO_POINT, Prompts
 from mitobench.baselines.sam.shapes import SamShape
 from mitobench.errors import BadInputError, ShapeError
@@ -76,6 +77,7 @@ class SamModel(nn.Module):
             window_size=shape.window,
             global_attn_indexes=shape.global_blocks,
         )
+        fold_attention(self.image_encoder)
         self.prompt_encoder = PromptEncoder(
             embed_dim=shape.prompt_dim,
             image_embedding_size=(grid, grid),
