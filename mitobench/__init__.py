@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mitobench.metrics import score_labels as score_labels
     from mitobench.models import load_segmenter as load_segmenter
     from mitobench.models import train as train
+    from mitobench.morphology import measure_labels as measure_labels
     from mitobench.patches import PatchDataset as PatchDataset
     from mitobench.patches import PatchStream as PatchStream
     from mitobench.patches import RandomPatchSampler as RandomPatchSampler
@@ -50,6 +51,7 @@ _HOME = {
     "load_hf": "mitobench.api",
     "load_segmenter": "mitobench.models",
     "load_split": "mitobench.datasets",
+    "measure_labels": "mitobench.morphology",
     "predict": "mitobench.api",
     "score": "mitobench.api",
     "score_arrays": "mitobench.metrics",

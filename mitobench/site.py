@@ -85,7 +85,7 @@ def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Prog
     from mitobench.benchmark.pages import entry_facts, write_site_pages
     from mitobench.benchmark.tracks import TRACKS
     from mitobench.cli.help import help_pages
-    from mitobench.datasets import DATASETS, same_tissue
+    from mitobench.datasets import DATASETS, load_split, same_tissue
     from mitobench.metrics import METRICS
 
     leaderboard.build(folder, same_tissue=same_tissue())
@@ -101,6 +101,13 @@ def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Prog
         docs_in=docs,
         progress=progress,
     )
+    if docs is not None:
+        from mitobench.morphology.page import write_page
+
+        write_page(
+            target,
+            [volume for split in ("train", "val", "test") for volume in load_split("synthetic", split)],
+        )
     return target
 
 
