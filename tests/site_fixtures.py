@@ -26,11 +26,14 @@ def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made-up leaderboard and the real handwritten pages, built strictly with the real settings."""
     pytest.importorskip("material", reason="the site extra is not installed")
     import site_fakes
+    from split_toys import toy_split
 
     from mitobench.benchmark.pages import write_site_pages
+    from mitobench.morphology.page import write_page
 
     root = tmp_path_factory.mktemp("site")
     write_site_pages(root / "docs", docs_in=REPOSITORY / "docs", **site_fakes.arguments(root / "leaderboard"))
+    write_page(root / "docs", toy_split())
     config = {
         "INHERIT": str(REPOSITORY / "mkdocs.yml"),
         "theme": {"custom_dir": str(REPOSITORY / "mitobench/benchmark/pages/assets/theme")},
