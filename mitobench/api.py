@@ -8,7 +8,7 @@ from mitobench.errors import BadInputError
 from mitobench.segmenter import Progress, Segmenter, no_progress
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
     from mitobench.benchmark.record import Record
     from mitobench.benchmark.validate import Finding
@@ -42,21 +42,21 @@ def predict(
     probabilities: bool = False,
     progress: Progress = no_progress,
 ) -> Path:
-    """Run a model over a split, one volume at a time, and write its prediction folder.
+    """Run a model over a split, one volume at a time, and write its prediction container.
 
     Args:
         segmenter: Anything with a card and a `segment` method.
         dataset: Dataset key.
-        out: Folder to write: one zarr array per volume and prediction.json.
+        out: Folder in which prediction.zarr.zip is written, or that file itself, which ends in .zip.
         split: Which split.
         track: What the model knows at test time; "auto" is the image alone.
         version: Split version; the newest when None.
         seed: Of the model; goes into the record's name.
-        probabilities: Keep the probability maps too.
+        probabilities: Keep the probability maps too, beside the container.
         progress: Told about finished slices.
 
     Returns:
-        The prediction folder.
+        `out`, which `score`, `validate` and `pack` take.
 
     Raises:
         BadInputError: The track hands out prompts, which a Segmenter does not take.
@@ -105,6 +105,7 @@ def score(
     model: str | None = None,
     seed: int | None = None,
     missing: Literal["error", "empty"] = "error",
+    only_container: bool = False,
     surfaces: bool = True,
     workers: int = 0,
     scheduler: str | None = None,
@@ -113,8 +114,9 @@ def score(
     """Score a prediction on disk against the truth of a split.
 
     Args:
-        path: A prediction folder of `mitobench predict`, or a folder with one array file per volume
-            (`<volume>.npy`, `.tif`, `.zarr`, `.h5`, `.nii.gz`, or a folder of PNG slices), or that one file.
+        path: A container (`prediction.zarr.zip`) or the folder that `mitobench predict` wrote it into; or a folder
+            with one array file per volume (`<volume>.npy`, `.tif`, `.zarr`, `.h5`, `.nii.gz`, or a folder of PNG
+            slices), or that one file.
         dataset: Dataset key.
         split: Which split.
         track: What the model knew at test time.
@@ -122,6 +124,7 @@ def score(
         model: Name for the record; taken from the prediction when None.
         seed: Of the model; taken from the prediction when None, else 0.
         missing: "empty" scores a volume that is not there as empty instead of refusing.
+        only_container: Open nothing but a container, as whoever scores files of strangers must.
         surfaces: Measure surfaces and outlines; False leaves their scores out, for very large volumes.
         workers: 0: threads of this process. More than 1: that many processes.
         scheduler: Address of a Dask scheduler whose workers, who see the same files, do the work instead.
@@ -154,6 +157,7 @@ def score(
             model=model,
             seed=seed,
             missing=missing,
+            only_container=only_container,
             surfaces=surfaces,
             crew=crew,
             progress=progress,
@@ -228,7 +232,7 @@ def validate(
 
 
 def pack(
-    path: Path | str,
+    source: "Path | str | Dataset",
     *,
     dataset: str,
     out: Path | str,
@@ -237,32 +241,48 @@ def pack(
     track: str = "auto",
     version: int | None = None,
     seed: int = 0,
+    column: str | None = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Copy a prediction of any readable form into the canonical container; nothing is resampled.
 
     Args:
-        path: As for `score`.
+        source: As for `score`; or, with a column, a Hugging Face `Dataset` or the folder that it was saved to.
         dataset: Dataset key.
-        out: The folder to write.
+        out: The folder in which prediction.zarr.zip is written, or that file itself, which ends in .zip.
         model: Key of the model, such as "my-unet".
         split: Which split.
         track: What the model knew at test time.
         version: Split version; the newest when None.
         seed: Of the model.
-        progress: Told about finished volumes.
+        column: The column of a Hugging Face dataset that holds labels; its rows say where they belong by "volume"
+            and "origin", as those of `Split.to_hf` do.
+        progress: Told about finished pieces.
 
     Returns:
-        The folder, which scores exactly as the source does.
+        `out`, which scores exactly as the source does.
+
+    Raises:
+        MissingExtraError: A column of a folder, and Hugging Face `datasets` is not installed.
+        BadInputError: What cannot be scored cannot be packed either.
     """
+    from mitobench.benchmark.column import column_volumes
     from mitobench.benchmark.pack import pack_prediction
     from mitobench.benchmark.tracks import load_track
-    from mitobench.datasets import load_split
+    from mitobench.datasets import hub, load_split
 
     load_track(track)
     volumes = load_split(dataset, split, version=version)
+    given: Any = Path(source) if isinstance(source, str | Path) else source
+    if column is not None:
+        rows = hub.open_saved(given) if isinstance(given, Path) else given
+        given = column_volumes(rows, column, volumes=volumes)
+    elif not isinstance(given, Path):
+        raise BadInputError(
+            f"A {type(given).__name__} was given and no column. Name the column that holds labels."
+        )
     return pack_prediction(
-        Path(path),
+        given,
         Path(out),
         volumes=volumes,
         dataset=dataset,

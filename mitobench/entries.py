@@ -108,7 +108,7 @@ def _write_gallery(path: Path, entry: Path, record: "Record", volumes: "Split") 
     target = entry / "gallery" / record.name.stem
     shutil.rmtree(target, ignore_errors=True)
     for name, labels in opened.arrays.items():
-        probability = path / f"{name}.probability.zarr"
+        probability = (path if path.is_dir() else path.parent) / f"{name}.probability.zarr"
         write_gallery(
             target,
             volume_name=name,

@@ -4,15 +4,13 @@ import json
 import warnings
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
-import tifffile
 import zarr
+from array_files import store
 from benchmark_fakes import ASKED, SHAPE, blobs, volume, write_prediction
-from PIL import Image
 
-from mitobench.benchmark.container import PredictionWriter, open_prediction, read_manifest
+from mitobench.benchmark.container import CONTAINER, PredictionWriter, open_prediction, read_manifest
 from mitobench.errors import (
     BadInputError,
     DtypeError,
@@ -24,28 +22,6 @@ from mitobench.errors import (
 
 def _writer(folder: Path, **other: str) -> PredictionWriter:
     return PredictionWriter(folder, **{**ASKED, "model": "some-model", **other})
-
-
-def _store(path: Path, array: np.ndarray) -> None:
-    """Write one array in the format its name asks for."""
-    if path.suffix in (".h5", ".hdf5"):
-        h5py = pytest.importorskip("h5py", reason="needs mitobench[hdf5]")
-        with h5py.File(path, "w") as file:
-            file["labels"] = array
-        return
-    if path.name.endswith((".nii", ".nii.gz")):
-        nibabel.save(nibabel.Nifti1Image(array.T, np.eye(4)), path)
-        return
-    if path.suffix == ".npy":
-        np.save(path, array)
-    elif path.suffix in (".tif", ".tiff"):
-        tifffile.imwrite(path, array, photometric="minisblack")
-    elif path.suffix == ".zarr":
-        zarr.create_array(store=path, data=array)
-    else:
-        path.mkdir()
-        for z, plane in enumerate(array):
-            Image.fromarray(plane.astype(np.uint8)).save(path / f"slice{z}.png")
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -89,18 +65,31 @@ def test_huge_ids_are_renumbered(tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    """Finished volumes are known, half-written ones are gone, and there is no manifest before the end."""
+    """Finished volumes are known, half-written ones are gone, and there is no container before the end."""
     writer = _writer(tmp_path / "p")
     writer.add("a", labels=blobs(), kind="instance")
-    (tmp_path / "p" / ".b.zarr.partial").mkdir()
+    parts = tmp_path / "p" / f".{CONTAINER}.parts"
+    writer.add("b", labels=blobs(), kind="instance")
+    (parts / "b.json").unlink()  # killed between the labels and the note on them
+    (parts / ".c.zip.1.partial").touch()
     again = _writer(tmp_path / "p")
     assert again.has("a")
     assert not again.has("b")
-    assert not (tmp_path / "p" / ".b.zarr.partial").exists()
+    assert not (parts / ".c.zip.1.partial").exists()
     assert read_manifest(tmp_path / "p") is None
     again.add("b", labels=blobs(), kind="instance")
     again.finish()
-    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["a.zarr", "b.zarr", "prediction.json"]
+    assert [path.name for path in (tmp_path / "p").iterdir()] == [CONTAINER]
+    assert _writer(tmp_path / "p").has("b")
+
+
+def test_a_volume_can_be_added_later(tmp_path: Path) -> None:
+    """A finished container takes a further volume and gives the bytes of one that was written at once."""
+    labels = {"a": blobs(), "b": blobs(2)}
+    whole = write_prediction(tmp_path / "whole", labels) / CONTAINER
+    for name, array in reversed(labels.items()):
+        path = write_prediction(tmp_path / "p.zip", {name: array})
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +98,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         writer.add("a", labels=blobs(), kind="instance")
-    assert list((tmp_path / "p").iterdir()) == []
+    assert [path for path in (tmp_path / "p").rglob("*") if path.is_file()] == []
 
 
 def test_a_folder_of_another_prediction_is_refused(tmp_path: Path) -> None:
@@ -155,7 +144,7 @@ def test_bad_labels_are_not_written(
 )
 def test_formats_people_have(tmp_path: Path, name: str) -> None:
     """One file per volume, without a manifest, in any plain format."""
-    _store(tmp_path / name, blobs())
+    store(tmp_path / name, blobs())
     opened = open_prediction(tmp_path, volumes=[volume()])
     assert np.array_equal(np.asarray(opened.arrays["a"][:]), blobs())
     assert opened.manifest is None
@@ -165,14 +154,14 @@ def test_formats_people_have(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["x.npy", "x.tif", "x.zarr", "x.h5", "x.nii", "x"])
 def test_one_file_for_one_volume(tmp_path: Path, name: str) -> None:
     """For a split of one volume the file alone is enough."""
-    _store(tmp_path / name, blobs())
+    store(tmp_path / name, blobs())
     opened = open_prediction(tmp_path / name, volumes=[volume()])
     assert np.array_equal(np.asarray(opened.arrays["a"][:]), blobs())
 
 
 def test_one_file_for_two_volumes_is_refused(tmp_path: Path) -> None:
     """Which of two volumes a file is cannot be guessed."""
-    _store(tmp_path / "x.npy", blobs())
+    store(tmp_path / "x.npy", blobs())
     with pytest.raises(FormatError, match="2 volumes: a, b"):
         open_prediction(tmp_path / "x.npy", volumes=[volume("a"), volume("b")])
 
@@ -185,19 +174,19 @@ def test_kind_without_a_manifest(tmp_path: Path, values: list[int], kind: str) -
     """One non-zero value is a mask, two are ids."""
     labels = np.zeros(SHAPE, np.uint8)
     labels[0, 0, :2] = values
-    _store(tmp_path / "a.npy", labels)
+    store(tmp_path / "a.npy", labels)
     assert open_prediction(tmp_path, volumes=[volume()]).kind == kind
 
 
 def test_bool_is_a_mask(tmp_path: Path) -> None:
     """A bool array is semantic."""
-    _store(tmp_path / "a.npy", blobs() > 0)
+    store(tmp_path / "a.npy", blobs() > 0)
     assert open_prediction(tmp_path, volumes=[volume()]).kind == "semantic"
 
 
 def test_wrong_shape_names_both(tmp_path: Path) -> None:
     """Both shapes and the volume are named; nothing is cropped."""
-    _store(tmp_path / "a.npy", blobs()[:, :-1])
+    store(tmp_path / "a.npy", blobs()[:, :-1])
     with pytest.raises(ShapeError, match=r"'a'.*\(6, 19, 24\).*\(6, 20, 24\)"):
         open_prediction(tmp_path, volumes=[volume()])
 
@@ -205,18 +194,18 @@ def test_wrong_shape_names_both(tmp_path: Path) -> None:
 def test_floats_are_told_to_be_thresholded(tmp_path: Path) -> None:
     """Probabilities are no labels, and NaN among them is counted."""
     probability = np.zeros(SHAPE, np.float32)
-    _store(tmp_path / "a.npy", probability)
+    store(tmp_path / "a.npy", probability)
     with pytest.raises(DtypeError, match=r"'a'.*float32;.*Threshold"):
         open_prediction(tmp_path, volumes=[volume()])
     probability[0, 0, :3] = (np.nan, np.inf, -np.inf)
-    _store(tmp_path / "a.npy", probability)
+    store(tmp_path / "a.npy", probability)
     with pytest.raises(DtypeError, match="3 of its values NaN or infinite"):
         open_prediction(tmp_path, volumes=[volume()])
 
 
 def test_complex_is_refused(tmp_path: Path) -> None:
     """Any other dtype is refused too."""
-    _store(tmp_path / "a.npy", blobs().astype(np.complex64))
+    store(tmp_path / "a.npy", blobs().astype(np.complex64))
     with pytest.raises(DtypeError, match="complex64"):
         open_prediction(tmp_path, volumes=[volume()])
 
@@ -225,14 +214,14 @@ def test_negative_ids(tmp_path: Path) -> None:
     """An overflow or a void label is named with its value and volume."""
     labels = blobs().astype(np.int32)
     labels[5, 0, 0] = -7
-    _store(tmp_path / "a.npy", labels)
+    store(tmp_path / "a.npy", labels)
     with pytest.raises(BadInputError, match=r"'a'.*-7"):
         open_prediction(tmp_path, volumes=[volume()])
 
 
 def test_missing_volume(tmp_path: Path) -> None:
     """Missing volumes are all named; missing="empty" takes them as background."""
-    _store(tmp_path / "a.npy", blobs())
+    store(tmp_path / "a.npy", blobs())
     volumes = [volume("a"), volume("b"), volume("c")]
     with pytest.raises(PredictionNotFoundError, match="2 of 3 volumes: b, c"):
         open_prediction(tmp_path, volumes=volumes)
@@ -255,39 +244,40 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_unknown_extra_volume(tmp_path: Path) -> None:
     """A file that belongs to no volume is probably a misspelt one."""
-    _store(tmp_path / "a.npy", blobs())
-    _store(tmp_path / "aa.npy", blobs())
+    store(tmp_path / "a.npy", blobs())
+    store(tmp_path / "aa.npy", blobs())
     with pytest.raises(FormatError, match=r"aa\.npy.*The split has: a"):
         open_prediction(tmp_path, volumes=[volume()])
 
 
 def test_one_volume_in_two_files(tmp_path: Path) -> None:
     """Which of two files counts is not guessed."""
-    _store(tmp_path / "a.npy", blobs())
-    _store(tmp_path / "a.tif", blobs())
+    store(tmp_path / "a.npy", blobs())
+    store(tmp_path / "a.tif", blobs())
     with pytest.raises(FormatError, match=r"a\.npy and a\.tif"):
         open_prediction(tmp_path, volumes=[volume()])
 
 
-def _edit_metadata(path: Path, **fields: object) -> None:
-    metadata = json.loads((path / "zarr.json").read_text())
-    (path / "zarr.json").write_text(json.dumps({**metadata, **fields}))
+def _zarr(folder: Path, **fields: object) -> Path:
+    """A zarr folder of a volume, as people have it, with some of its metadata changed."""
+    zarr.create_array(store=folder / "a.zarr", data=blobs())
+    metadata = json.loads((folder / "a.zarr" / "zarr.json").read_text())
+    (folder / "a.zarr" / "zarr.json").write_text(json.dumps({**metadata, **fields}))
+    return folder
 
 
 @pytest.mark.parametrize("codec", ["pickle", "numcodecs.pickle", "vlen-utf8", "lz4", "transpose"])
 def test_codecs_outside_the_list(tmp_path: Path, codec: str) -> None:
     """A codec that may run code, or that few readers have, is named and not opened."""
-    path = write_prediction(tmp_path / "p", {"a": blobs()})
-    _edit_metadata(path / "a.zarr", codecs=[{"name": "bytes"}, {"name": codec}])
+    path = _zarr(tmp_path, codecs=[{"name": "bytes"}, {"name": codec}])
     with pytest.raises(FormatError, match=rf"{codec}\. Allowed: blosc"):
         open_prediction(path, volumes=[volume()])
 
 
 def test_codecs_inside_shards(tmp_path: Path) -> None:
     """A codec cannot hide inside a shard."""
-    path = write_prediction(tmp_path / "p", {"a": blobs()})
     shard = {"name": "sharding_indexed", "configuration": {"codecs": [{"name": "evil"}], "index_codecs": []}}
-    _edit_metadata(path / "a.zarr", codecs=[shard])
+    path = _zarr(tmp_path, codecs=[shard])
     with pytest.raises(FormatError, match=r"evil\. Allowed: blosc"):
         open_prediction(path, volumes=[volume()])
 
@@ -309,25 +299,23 @@ def test_zarr_2_is_refused(tmp_path: Path) -> None:
 
 def test_a_chunk_bomb(tmp_path: Path) -> None:
     """A small file that promises a huge chunk is refused before anything is decoded."""
-    path = write_prediction(tmp_path / "p", {"a": blobs()})
     grid = {"name": "regular", "configuration": {"chunk_shape": [100_000, 100_000, 100_000]}}
-    _edit_metadata(path / "a.zarr", chunk_grid=grid)
+    path = _zarr(tmp_path, chunk_grid=grid)
     with pytest.raises(FormatError, match="smaller chunks"):
         open_prediction(path, volumes=[volume()])
 
 
 def test_a_shape_bomb(tmp_path: Path) -> None:
     """An array that declares terabytes fails on its shape."""
-    path = write_prediction(tmp_path / "p", {"a": blobs()})
-    _edit_metadata(path / "a.zarr", shape=[10**5, 10**5, 10**5])
+    path = _zarr(tmp_path, shape=[10**5, 10**5, 10**5])
     with pytest.raises(ShapeError, match="100000"):
         open_prediction(path, volumes=[volume()])
 
 
 def test_links_are_refused(tmp_path: Path) -> None:
     """A chunk that is a link could point at the truth."""
-    path = write_prediction(tmp_path / "p", {"a": blobs()})
-    (path / "a.zarr" / "c" / "9").symlink_to(path / "prediction.json")
+    path = _zarr(tmp_path)
+    (path / "a.zarr" / "c" / "9").symlink_to(path / "a.zarr" / "zarr.json")
     with pytest.raises(FormatError, match="is a link"):
         open_prediction(path, volumes=[volume()])
 
@@ -350,7 +338,7 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
 )
 def test_a_damaged_manifest(tmp_path: Path, text: str, said: str) -> None:
     """A manifest that does not fit is refused with its field."""
-    _store(tmp_path / "a.npy", blobs())
+    store(tmp_path / "a.npy", blobs())
     (tmp_path / "prediction.json").write_text(text)
     with pytest.raises(FormatError, match=said):
         open_prediction(tmp_path, volumes=[volume()])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from split_toys import CARD, SHAPE, toy_split
 
+from mitobench.benchmark.column import column_volumes
 from mitobench.errors import BadInputError, FormatError, MissingExtraError
 from mitobench.patches import PatchDataset, stitch_patches
 
@@ -241,3 +242,17 @@ def test_rows_that_are_no_raw_pixels_are_refused() -> None:
         HubPatches(mixed).gather([0, 36])
     with pytest.raises(FormatError, match="shapes"):
         decode_batch(mixed[35:37])
+
+
+def test_a_saved_column_is_the_volume_again(tmp_path: Path) -> None:
+    """Masks that were cut into rows, saved and opened are put back together; splits and other folders are refused."""
+    split = toy_split()
+    hub.to_hf(split, patch_shape=(5, 7)).save_to_disk(str(tmp_path / "rows"))
+    found = column_volumes(hub.open_saved(tmp_path / "rows"), "mask", volumes=list(split))
+    for one in split:
+        assert np.array_equal(found[one.name][:], one.labels != 0)
+    with pytest.raises(FormatError, match="save_to_disk"):
+        hub.open_saved(tmp_path)
+    hf.DatasetDict(train=hub.to_hf(split, patch_shape=(5, 7))).save_to_disk(str(tmp_path / "both"))
+    with pytest.raises(FormatError, match="the splits train"):
+        hub.open_saved(tmp_path / "both")

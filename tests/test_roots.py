@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark_fakes import blobs, write_prediction
+from benchmark_fakes import blobs, volume, write_prediction
 
-from mitobench.arrays import open_array
 from mitobench.benchmark import roots
+from mitobench.benchmark.container import open_prediction
 from mitobench.benchmark.roots import label_root
 
 
@@ -32,9 +32,9 @@ def test_numbering_and_memory_order_do_not_matter() -> None:
 
 
 def test_packing_does_not_matter(tmp_path: Path) -> None:
-    """Read back from zarr, the labels have the same root."""
+    """Read back from a container, the labels have the same root."""
     path = write_prediction(tmp_path / "p", {"a": blobs()})
-    assert label_root(open_array(path / "a.zarr")) == label_root(blobs())
+    assert label_root(open_prediction(path, volumes=[volume()]).arrays["a"]) == label_root(blobs())
 
 
 @pytest.mark.parametrize("grid", [(1, 1, 1), (2, 7, 5), (64, 512, 512)])

@@ -8,6 +8,7 @@ import pytest
 from benchmark_fakes import ASKED, SHAPE, blobs, volume, write_prediction
 
 from mitobench.benchmark.container import open_prediction
+from mitobench.benchmark.manifest import manifest_text
 from mitobench.benchmark.validate import CHECKS, Finding, validate_prediction
 from mitobench.errors import MitobenchError, UnknownNameError
 
@@ -36,10 +37,9 @@ def _folder(array: np.ndarray, **other: str) -> Callable[[Path], Path]:
 
 
 def _grey(folder: Path) -> Path:
-    path = write_prediction(folder / "p", {"a": GOOD})
-    manifest = path / "prediction.json"
-    manifest.write_text(manifest.read_text().replace('"instance"', '"semantic"'))
-    return path
+    said = manifest_text(**ASKED, kind="semantic", model="some-model", seed=0, mitobench="0")
+    (folder / "prediction.json").write_bytes(said)
+    return _files(a=GOOD)(folder)
 
 
 def test_a_good_prediction_passes(tmp_path: Path) -> None:

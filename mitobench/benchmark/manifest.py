@@ -1,12 +1,11 @@
-"""prediction.json: what a prediction folder says of itself. No array is opened here."""
+"""prediction.json: what a prediction says of itself. No file is opened here."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from mitobench.benchmark.record import explain, parse_json, to_json, write_text_atomic
+from mitobench.benchmark.record import explain, parse_json, to_json
 from mitobench.benchmark.schema import STRICT, Count, DatasetKey, Key, Version
 from mitobench.errors import FormatError
 
@@ -47,26 +46,27 @@ class Manifest:
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
-def read_manifest(folder: Path) -> Manifest | None:
-    """What the folder says of itself; None without prediction.json.
+def parse_manifest(text: bytes, *, where: str) -> Manifest:
+    """Read prediction.json.
+
+    Args:
+        text: JSON.
+        where: Name shown in errors.
 
     Raises:
-        FormatError: The file is there and does not fit; lists every field that is wrong.
+        FormatError: It does not fit; lists every field that is wrong.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
     try:
-        parse_json(path.read_bytes())
-        return _MANIFEST.validate_json(path.read_bytes())
+        parse_json(text)
+        return _MANIFEST.validate_json(text)
     except ValidationError as error:
-        raise FormatError(explain(error, where=str(path))) from None
-    except ValueError as error:
-        raise FormatError(f"{path} is not valid: {error}. Write the prediction again.") from None
+        raise FormatError(explain(error, where=where)) from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{where} is not valid: {error}. Write the prediction again.") from None
 
 
-def write_manifest(folder: Path, **fields: Any) -> Path:
-    """Check the fields and write prediction.json.
+def manifest_text(**fields: Any) -> bytes:
+    """Check the fields and give the text of prediction.json.
 
     Raises:
         FormatError: A field does not fit, such as a model key with capitals.
@@ -75,6 +75,4 @@ def write_manifest(folder: Path, **fields: Any) -> Path:
         manifest = Manifest(**fields)
     except ValidationError as error:
         raise FormatError(explain(error, where=MANIFEST)) from None
-    path = folder / MANIFEST
-    write_text_atomic(path, to_json(_MANIFEST.dump_python(manifest, mode="json")))
-    return path
+    return to_json(_MANIFEST.dump_python(manifest, mode="json")).encode()

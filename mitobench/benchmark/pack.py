@@ -1,18 +1,18 @@
 """Predictions as people have them into the canonical container. Labels are copied, never resampled or thresholded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from mitobench.benchmark.container import PredictionWriter, open_prediction
-from mitobench.errors import BadInputError
+from mitobench.arrays import ArraySource
+from mitobench.benchmark.container import PredictionWriter, container_at, find_prediction
+from mitobench.benchmark.container.packing import Values, values_of
+from mitobench.errors import BadInputError, PredictionNotFoundError
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Volume
 
 
 def pack_prediction(
-    path: Path,
+    source: Path | Mapping[str, ArraySource],
     out: Path,
     *,
     volumes: Sequence[Volume],
@@ -26,11 +26,12 @@ def pack_prediction(
     command: str = "",
     progress: Progress = no_progress,
 ) -> Path:
-    """Copy a prediction into a folder of zarr v3 arrays with prediction.json.
+    """Copy a prediction into a container, piece by piece; equal labels give equal bytes, whatever form they had.
 
     Args:
-        path: See `container.open_prediction`: npy, TIFF stacks, HDF5, NIfTI, folders of slices, zarr.
-        out: The folder to write; a stopped run goes on.
+        source: See `container.open_prediction`: npy, TIFF stacks, HDF5, NIfTI, folders of slices, zarr; or volume
+            name to labels.
+        out: The folder to write, or the container, which ends in .zip; a stopped run goes on.
         volumes: Of the split, for names and shapes; their labels are not opened.
         dataset: Dataset key.
         version: Version of the split.
@@ -38,32 +39,57 @@ def pack_prediction(
         track: What the model knew.
         model: Key of the model.
         seed: Of the model.
-        kind: What the labels mean; told from the values when None (see `container.OpenPrediction`).
+        kind: What the labels mean; told from the source when None (see `container.OpenPrediction`).
         command: How to make it again.
-        progress: Told about finished volumes.
+        progress: Told about finished pieces.
 
     Returns:
-        The folder, which scores exactly as the source does.
+        `out`, which scores exactly as the source does.
 
     Raises:
         BadInputError: `out` is the source; or the errors of `open_prediction`.
     """
-    if Path(path).resolve() == Path(out).resolve():
-        raise BadInputError(f"{out} is the prediction itself; expected another folder to write.")
-    opened = open_prediction(path, volumes=volumes)
-    writer = PredictionWriter(
-        out,
-        dataset=dataset,
-        version=version,
-        split=split,
-        track=track,
-        model=model,
-        seed=seed,
-        command=command,
-    )
-    for done, (name, array) in enumerate(opened.arrays.items()):
-        progress(done, len(opened.arrays), f"packing {name}")
+    if isinstance(source, Path):
+        _check_elsewhere(source, Path(out))
+    said, arrays = _opened(source, volumes)
+    values = {
+        name: values_of(array, progress=progress, what=f"looking at {name}") for name, array in arrays.items()
+    }
+    kind = kind or said or ("instance" if any(found.several for found in values.values()) else "semantic")
+    for name, found in values.items():
+        _check_ids(name, found)
+    fields = {"dataset": dataset, "version": version, "split": split, "track": track, "model": model}
+    writer = PredictionWriter(out, **fields, seed=seed, command=command)
+    for name, array in arrays.items():
         if not writer.has(name):
-            writer.add(name, labels=np.asarray(array[:]), kind=kind or opened.kind)
-    progress(len(opened.arrays), len(opened.arrays), "packing")
+            writer.add(name, labels=array, kind=kind, largest=values[name].largest, progress=progress)
     return writer.finish()
+
+
+def _check_elsewhere(source: Path, out: Path) -> None:
+    if source.resolve() == out.resolve() or container_at(source) in (out, container_at(out) or Path()):
+        raise BadInputError(f"{out} is the prediction itself; expected another folder to write.")
+
+
+def _opened(
+    source: Path | Mapping[str, ArraySource], volumes: Sequence[Volume]
+) -> tuple[LabelKind | None, dict[str, ArraySource]]:
+    """What the labels are said to mean, and the labels of every volume."""
+    names = [volume.name for volume in volumes]
+    if not isinstance(source, Path):
+        return None, {name: source[name] for name in names}
+    found = find_prediction(source, volumes=volumes)
+    if absent := [name for name in names if name not in found.places]:
+        raise PredictionNotFoundError(
+            f"{source} lacks {len(absent)} of {len(names)} volumes: {', '.join(absent)}. Add them; a container holds "
+            "all volumes of its split."
+        )
+    return found.manifest.kind if found.manifest else None, {v.name: found.open(v) for v in volumes}
+
+
+def _check_ids(name: str, found: Values) -> None:
+    if found.lowest < 0:
+        raise BadInputError(
+            f"Volume {name!r}: the prediction holds the id {found.lowest}; ids start at 0 = background. "
+            "Was a signed dtype overflowed, or does -1 mean nothing? Set it to 0."
+        )

@@ -51,6 +51,7 @@ def score_prediction(
     model: str | None = None,
     seed: int | None = None,
     missing: Literal["error", "empty"] = "error",
+    only_container: bool = False,
     connectivity: Literal[6, 26] = 6,
     surfaces: bool = True,
     who: Who = "submitter",
@@ -70,6 +71,7 @@ def score_prediction(
         model: Key for the record; taken from prediction.json when None, else "unnamed".
         seed: Of the model; taken from prediction.json when None, else 0.
         missing: "empty" scores a volume that is not there as empty.
+        only_container: See `container.open_prediction`.
         connectivity: Neighbours that join the voxels of a semantic side into objects.
         surfaces: Measure surfaces too. Memory and time grow with them; without it those scores are left out.
         who: Who runs this.
@@ -88,7 +90,7 @@ def score_prediction(
     started = time.perf_counter()
     load_track(track)
     _check_truth(volumes, dataset, split)
-    opened = open_prediction(path, volumes=volumes, missing=missing)
+    opened = open_prediction(path, volumes=volumes, missing=missing, only_container=only_container)
     _check_same(opened, Path(path), dataset=dataset, version=version, split=split, track=track)
     manifest = opened.manifest
     surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
@@ -145,7 +147,7 @@ def _check_same(opened: OpenPrediction, path: Path, **asked: str) -> None:
     ]
     if wrong:
         raise BadInputError(
-            f"{path}/prediction.json says {'; '.join(wrong)}. Score it as what it is, or predict again."
+            f"{path}: prediction.json says {'; '.join(wrong)}. Score it as what it is, or predict again."
         )
 
 

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mitobench.arrays import ArraySource
-from mitobench.benchmark.container import check_values, find_volumes, open_volume, slabs
-from mitobench.benchmark.manifest import Manifest, read_manifest
+from mitobench.benchmark.container import FoundPrediction, check_values, find_prediction, slabs
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import MitobenchError
 from mitobench.volume import Volume
@@ -55,21 +54,17 @@ class _Prediction:
     problems: list[str] = field(default_factory=list)
 
     @cached_property
-    def manifest(self) -> Manifest | None:
-        return read_manifest(self.path) if self.path.is_dir() else None
-
-    @cached_property
-    def found(self) -> dict[str, Path]:
-        return find_volumes(self.path, [volume.name for volume in self.volumes])
+    def found(self) -> FoundPrediction:
+        return find_prediction(self.path, volumes=self.volumes)
 
     @cached_property
     def arrays(self) -> dict[str, ArraySource]:
         """Volumes that open; what is wrong with the others goes to `problems`."""
         arrays = {}
         for volume in self.volumes:
-            if volume.name in self.found:
+            if volume.name in self.found.places:
                 try:
-                    arrays[volume.name] = open_volume(self.found[volume.name], volume)
+                    arrays[volume.name] = self.found.open(volume)
                 except MitobenchError as error:
                     self.problems.append(str(error))
         return arrays
@@ -152,19 +147,19 @@ def _look(array: ArraySource) -> _Values:
 
 
 def _is_there(prediction: _Prediction) -> Iterator[str]:
-    _ = prediction.manifest, prediction.found  # both raise what is wrong with them
+    _ = prediction.found  # raises what is wrong with it
     yield from ()
 
 
 def _is_of_this_split(prediction: _Prediction) -> Iterator[str]:
-    manifest = prediction.manifest
+    manifest = prediction.found.manifest
     for name, value in prediction.asked.items():
         if manifest is not None and getattr(manifest, name) != value:
             yield f"prediction.json says {name} {getattr(manifest, name)!r}, not {value!r}."
 
 
 def _is_complete(prediction: _Prediction) -> Iterator[str]:
-    absent = [volume.name for volume in prediction.volumes if volume.name not in prediction.found]
+    absent = [volume.name for volume in prediction.volumes if volume.name not in prediction.found.places]
     if absent:
         yield f"{len(absent)} of {len(prediction.volumes)} volumes are missing: {', '.join(absent)}."
 
@@ -184,7 +179,11 @@ def _has_good_ids(prediction: _Prediction) -> Iterator[str]:
 
 def _fits_its_kind(prediction: _Prediction) -> Iterator[str]:
     for name, values in prediction.values.items():
-        if prediction.manifest is not None and prediction.manifest.kind == "semantic" and values.several:
+        if (
+            prediction.found.manifest is not None
+            and prediction.found.manifest.kind == "semantic"
+            and values.several
+        ):
             yield f"Volume {name!r} is called semantic but holds more than one non-zero value."
 
 

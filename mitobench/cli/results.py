@@ -27,6 +27,12 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Write the record here (its table beside it).")] = None,
     missing: Annotated[str, typer.Option(help="error, or empty: score an absent volume as empty.")] = "error",
     version: Version = None,
+    only_container: Annotated[
+        bool,
+        typer.Option(
+            "--only-container", help="Open nothing but prediction.zarr.zip, as for strangers' files."
+        ),
+    ] = False,
     surfaces: Annotated[
         bool, typer.Option(help="Measure surfaces and outlines; leave them out for very large volumes.")
     ] = True,
@@ -51,6 +57,7 @@ def score(
             track=track,
             version=version,
             missing=_missing(missing),
+            only_container=only_container,
             surfaces=surfaces,
             workers=workers,
             scheduler=scheduler,
@@ -91,11 +98,14 @@ def validate(
 def pack(
     path: Prediction,
     dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="Prediction folder to write.")],
+    out: Annotated[Path, typer.Option(help="Folder for prediction.zarr.zip, or that file itself.")],
     model: Annotated[str, typer.Option(help="Key of the model, such as my-unet.")],
     split: Split = "test",
     track: Track = "auto",
     seed: Annotated[int, typer.Option(help="Of the model.")] = 0,
+    column: Annotated[
+        str | None, typer.Option(help="PATH is a saved Hugging Face dataset; labels are in this column.")
+    ] = None,
     version: Version = None,
 ) -> None:
     """Copy a prediction of any form (npy, TIFF, HDF5, ...) into the canonical container; nothing is resampled."""
@@ -111,6 +121,7 @@ def pack(
             track=track,
             version=version,
             seed=seed,
+            column=column,
             progress=progress,
         )
     say(f"Packed into {written}. Next:")

@@ -16,7 +16,7 @@ from mitobench.datasets.manifest import load_manifest
 from mitobench.datasets.registry import find_dataset
 from mitobench.datasets.roots import data_root
 from mitobench.datasets.split import Split, load_split
-from mitobench.errors import BadInputError, MissingExtraError
+from mitobench.errors import BadInputError, FormatError, MissingExtraError
 from mitobench.patches import Edge, Keep, PatchBatch, PatchDataset
 from mitobench.segmenter import Progress, no_progress
 
@@ -176,6 +176,25 @@ def features_of(patches: PatchDataset, encoding: Encoding) -> "datasets.Features
         features["shape"] = hf.Sequence(hf.Value("int32"), length=len(patches.patch_shape))
     order = ("image", "mask", "shape", "volume", "origin")
     return hf.Features({name: features[name] for name in order if name in features})
+
+
+def open_saved(folder: Path) -> "datasets.Dataset":
+    """A dataset that was written by `Dataset.save_to_disk`.
+
+    Raises:
+        MissingExtraError: Hugging Face `datasets` is not installed.
+        FormatError: Nothing of that kind is there, or several splits.
+    """
+    hf = library()
+    try:
+        found = hf.load_from_disk(str(folder))
+    except (OSError, ValueError) as error:
+        raise FormatError(
+            f"{folder} is no dataset saved by Hugging Face ({error}). Write it with `dataset.save_to_disk`."
+        ) from None
+    if not isinstance(found, hf.Dataset):
+        raise FormatError(f"{folder} holds the splits {', '.join(found)}. Give the folder of one.")
+    return found
 
 
 def info_of(card: DatasetCard, split: str, features: "datasets.Features") -> "datasets.DatasetInfo":

@@ -1,22 +1,18 @@
-"""Opens predictions as people have them and refuses what cannot be scored. Trusts no file; scores nothing."""
+"""Predictions as people have them on their own disk: one array file per volume. Not for files of strangers."""
 
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource, array_exists, open_array
-from mitobench.benchmark.container_writer import PredictionWriter
-from mitobench.benchmark.manifest import MANIFEST, Manifest, read_manifest
+from mitobench.benchmark.manifest import MANIFEST
 from mitobench.errors import BadInputError, DtypeError, FormatError, PredictionNotFoundError, ShapeError
-from mitobench.volume import LabelKind, Volume
-
-__all__ = ["MANIFEST", "Manifest", "OpenPrediction", "PredictionWriter", "open_prediction", "read_manifest"]
+from mitobench.volume import Volume
 
 SUFFIXES = (".zarr", ".npy", ".tif", ".tiff", ".h5", ".hdf5", ".nii", ".nii.gz", "")
 """How the file of a volume may end; "" is a folder of slices."""
@@ -25,67 +21,6 @@ CODECS = frozenset({"bytes", "zstd", "blosc", "gzip", "crc32c", "sharding_indexe
 MAX_CHUNK_VOXELS = 1 << 28
 """A chunk is decoded whole; more than this is a bomb or a mistake."""
 _SLAB_VOXELS = 1 << 24
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OpenPrediction:
-    """A prediction whose form has been checked, its arrays still on disk.
-
-    Attributes:
-        arrays: Volume name to labels, (z, y, x); a missing volume is all zeros.
-        kind: What the labels mean. Files without prediction.json are semantic when no volume has more than
-            one non-zero value, else instance.
-        manifest: What prediction.json says, or None without it.
-        missing: Volumes that were not there and stand as empty.
-    """
-
-    arrays: dict[str, ArraySource]
-    kind: LabelKind
-    manifest: Manifest | None
-    missing: tuple[str, ...]
-
-
-def open_prediction(
-    path: Path, *, volumes: Sequence[Volume], missing: Literal["error", "empty"] = "error"
-) -> OpenPrediction:
-    """Open a prediction and check that it can be scored against these volumes.
-
-    Args:
-        path: A folder with one `<volume>.zarr`, `.npy`, `.tif`, `.h5`, `.nii.gz` or folder of PNG slices per
-            volume, as `PredictionWriter` or anybody writes it; or, for a split of one volume, that one file, or
-            file.h5/name of an array in it.
-        volumes: The volumes of the split.
-        missing: "empty" takes a volume that is not there as all background.
-
-    Raises:
-        PredictionNotFoundError: The path is not there, or a volume of it; names all of them.
-        FormatError: Not an array file, a codec outside `CODECS`, a volume twice, or volumes the split lacks.
-        ShapeError: A shape differs from the truth.
-        DtypeError: Not an integer dtype.
-        BadInputError: A negative id.
-    """
-    path = Path(path)
-    manifest = read_manifest(path) if path.is_dir() else None
-    names = [volume.name for volume in volumes]
-    found = find_volumes(path, names)
-    absent = tuple(name for name in names if name not in found)
-    if absent and (missing == "error" or not found):
-        raise PredictionNotFoundError(
-            f"{path} lacks {len(absent)} of {len(names)} volumes: {', '.join(absent)}. Expected "
-            f"{absent[0]}.zarr, .npy, .tif, .h5, .nii.gz or a folder of slices. Add them; missing='empty' "
-            "(--missing empty) scores them as empty."
-        )
-    arrays: dict[str, ArraySource] = {}
-    several = False
-    for volume in volumes:
-        if volume.name in found:
-            array = open_volume(found[volume.name], volume)
-            several |= check_values(array, volume.name, count_values=manifest is None)
-            arrays[volume.name] = array
-        else:
-            arrays[volume.name] = np.broadcast_to(np.uint8(0), volume.shape)
-    kind: LabelKind = manifest.kind if manifest else ("instance" if several else "semantic")
-    return OpenPrediction(arrays=arrays, kind=kind, manifest=manifest, missing=absent)
 
 
 def find_volumes(path: Path, names: Sequence[str]) -> dict[str, Path]:
