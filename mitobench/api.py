@@ -49,7 +49,8 @@ def predict(
         dataset: Dataset key.
         out: Folder in which prediction.zarr.zip is written, or that file itself, which ends in .zip.
         split: Which split.
-        track: What the model knows at test time; "auto" is the image alone.
+        track: What the model knows at test time; "auto" is the image alone. Models that take prompts also run
+            "point", "box", "slice-point", "slice-box" and "patch-box".
         version: Split version; the newest when None.
         seed: Of the model; goes into the record's name.
         probabilities: Keep the probability maps too, beside the container.
@@ -59,17 +60,15 @@ def predict(
         `out`, which `score`, `validate` and `pack` take.
 
     Raises:
-        BadInputError: The track hands out prompts, which a Segmenter does not take.
+        BadInputError: The track hands out prompts, which this model does not take.
     """
     from mitobench.benchmark import container, tracks
     from mitobench.datasets import load_split
+    from mitobench.prompted import check_track, segment_prompted
 
     tracks.load_track(track)
     if track != "auto":
-        raise BadInputError(
-            f"`predict` shows a model the image alone, which is track 'auto', not {track!r}. "
-            "Use --track auto, or run the prompted model yourself and score what it wrote."
-        )
+        check_track(segmenter, track)
     volumes = load_split(dataset, split, version=version)
     writer = container.PredictionWriter(
         Path(out),
@@ -84,7 +83,10 @@ def predict(
         if writer.has(volume.name):
             continue
         started = time.perf_counter()
-        found = segmenter.segment(volume.image, voxel_size_nm=volume.voxel_size_nm, progress=progress)
+        if track == "auto":
+            found = segmenter.segment(volume.image, voxel_size_nm=volume.voxel_size_nm, progress=progress)
+        else:
+            found = segment_prompted(segmenter, volume, track=track, progress=progress)
         writer.add(
             volume.name,
             labels=found.labels,

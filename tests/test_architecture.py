@@ -27,6 +27,7 @@ FLOORS = {
     "api": 4,
     "entries": 4,
     "models": 4,
+    "prompted": 4,
     "submissions": 4,
     "site": 4,
     "demo": 4,

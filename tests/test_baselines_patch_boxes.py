@@ -92,5 +92,5 @@ def test_sam_answers_inside_patches_that_have_a_box() -> None:
 
 def test_only_sam_takes_boxes() -> None:
     """A control has no use for prompts."""
-    with pytest.raises(BadInputError, match="takes no boxes"):
+    with pytest.raises(BadInputError, match="takes no prompts"):
         segment_patch_boxes(load_baseline("empty"), discs().image, [])

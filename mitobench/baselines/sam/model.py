@@ -142,7 +142,7 @@ class SamModel(nn.Module):
             Logits on a grid of 4 pixels, and guessed IoUs. Without prompts there is one answer per image.
 
         Raises:
-            ShapeError: The prompts are for another number of images.
+            ShapeError: The prompts are for another number of images, or their masks on another grid.
         """
         decoder, features = self.mask_decoder, embedding.features
         images, _, rows, columns = features.shape
@@ -155,10 +155,10 @@ class SamModel(nn.Module):
         each = sparse.shape[1]
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(images * each, -1, -1), sparse.flatten(0, 1)], dim=1)
-        source = features + self.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
+        source = self._with_masks(features, each, None if prompts is None else prompts.masks)
         with _full_precision(features):
             places = self.prompt_encoder.pe_layer((rows, columns)).expand(images * each, -1, -1, -1)
-        answers, source = decoder.transformer(source.repeat_interleave(each, dim=0), places, tokens)
+        answers, source = decoder.transformer(source, places, tokens)
         enlarged = decoder.output_upscaling(source.transpose(1, 2).unflatten(2, (rows, columns)))
         wanted = range(1, decoder.num_mask_tokens) if multimask else range(1)
         kernels = torch.stack(
@@ -167,6 +167,20 @@ class SamModel(nn.Module):
         logits = (kernels @ enlarged.flatten(2)).unflatten(2, enlarged.shape[-2:])
         iou = decoder.iou_prediction_head(answers[:, 0])[:, list(wanted)]
         return Masks(logits=logits.unflatten(0, (images, each)), iou=iou.unflatten(0, (images, each)))
+
+    def _with_masks(self, features: Tensor, each: int, masks: Tensor | None) -> Tensor:
+        """Features for each prompt, (images * prompts, channels, rows, columns), plus what an earlier mask says."""
+        encoder = self.prompt_encoder
+        if masks is None:
+            alone: Tensor = features + encoder.no_mask_embed.weight.view(1, -1, 1, 1)
+            return alone.repeat_interleave(each, dim=0)
+        wanted = (len(features), each, 4 * features.shape[2], 4 * features.shape[3])
+        if masks.shape != wanted:
+            raise ShapeError(
+                f"The masks have shape {tuple(masks.shape)}; expected {wanted}: logits of an answer."
+            )
+        said: Tensor = encoder.mask_downscaling(masks.flatten(0, 1)[:, None])
+        return features.repeat_interleave(each, dim=0) + said
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         positions: Tensor = self.image_encoder.pos_embed

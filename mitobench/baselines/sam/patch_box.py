@@ -1,7 +1,6 @@
 """SAM asked with one box per patch, the diagnostic that this project started from. The boxes: patch_boxes.py."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,24 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from mitobench.baselines.intensity import grey_range
-from mitobench.baselines.network import NetworkSegmenter, resize
+from mitobench.baselines.network import resize
 from mitobench.baselines.patch_boxes import PatchBox
-from mitobench.baselines.runtime import autocast, evaluating, torch_threads
-from mitobench.baselines.sam.finetune import PromptFree
-from mitobench.baselines.sam.model import SamModel
-from mitobench.baselines.sam.predict import AutomaticSegmenter
+from mitobench.baselines.sam.ask import SamView, sam_view
 from mitobench.baselines.sam.prompts import Prompts, box_prompts
-from mitobench.errors import BadInputError
 from mitobench.segmenter import Progress, Segmentation, Segmenter, no_progress
 
 _PATCHES_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class _Sam:
-    segmenter: AutomaticSegmenter | NetworkSegmenter
-    model: SamModel
-    input: int
 
 
 def segment_patch_boxes(
@@ -51,12 +39,12 @@ def segment_patch_boxes(
     Raises:
         BadInputError: The segmenter is no SAM.
     """
-    sam = _sam_of(segmenter)
+    view = sam_view(segmenter)
     grey, probability = grey_range(image), np.zeros(image.shape, dtype=np.uint8)
     for first in range(0, len(boxes), _PATCHES_AT_ONCE):
         some = boxes[first : first + _PATCHES_AT_ONCE]
         squares = [torch.from_numpy(grey.scale(_patch(image, one)))[None] for one in some]
-        logits = _ask(sam, torch.stack(squares), some)
+        logits = _ask(view, torch.stack(squares), some)
         for one, answer in zip(some, torch.sigmoid(logits), strict=True):
             _patch(probability, one)[:] = (answer * 255).round().to(torch.uint8).cpu().numpy()
         progress(first + len(some), len(boxes), "patches")
@@ -64,27 +52,14 @@ def segment_patch_boxes(
     return Segmentation(labels=labels, kind="semantic", probability=probability)
 
 
-def _sam_of(segmenter: Segmenter) -> _Sam:
-    if isinstance(segmenter, AutomaticSegmenter):
-        return _Sam(segmenter, segmenter.sam, segmenter.recipe.input)
-    if isinstance(segmenter, NetworkSegmenter) and isinstance(segmenter.net, PromptFree):
-        return _Sam(segmenter, segmenter.net.sam, segmenter.view.tile)
-    raise BadInputError(f"{segmenter.card.key!r} takes no boxes; expected a SAM baseline or its checkpoint.")
-
-
-def _ask(sam: _Sam, patches: Tensor, boxes: Sequence[PatchBox]) -> Tensor:
+def _ask(view: SamView, patches: Tensor, boxes: Sequence[PatchBox]) -> Tensor:
     """(n, y, x) logits in pixels of the patches."""
-    how, scale = sam.segmenter, sam.input / patches.shape[-1]
+    scale = view.input / patches.shape[-1]
     drawn = box_prompts(np.array([one.box_yx for one in boxes]), scale=scale).boxes_xy
-    with (
-        torch_threads(how.threads),
-        torch.inference_mode(),
-        evaluating(sam.model),
-        autocast(how.device, how.bf16),
-    ):
-        embedding = sam.model.encode(resize(patches.to(how.device), (sam.input, sam.input)))
-        prompts = Prompts(boxes_xy=None if drawn is None else drawn.transpose(0, 1)).to(how.device)
-        logits = sam.model.decode(embedding, prompts).logits[:, 0].float()
+    with view.running():
+        embedding = view.sam.encode(resize(patches.to(view.device), (view.input, view.input)))
+        prompts = Prompts(boxes_xy=None if drawn is None else drawn.transpose(0, 1)).to(view.device)
+        logits = view.sam.decode(embedding, prompts).logits[:, 0].float()
     return functional.interpolate(logits, size=patches.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
 

@@ -21,11 +21,14 @@ class Prompts:
         points_xy: (images, prompts, points, 2) float32, pixels of the encoder's input; None without points.
         point_labels: (images, prompts, points) integer: 1 on the object, 0 beside it, -1 no point.
         boxes_xy: (images, prompts, 4) float32, (x_first, y_first, x_last, y_last); None without boxes.
+        masks: (images, prompts, 4 * rows, 4 * columns) float32, logits of an earlier answer to be made better, on
+            the grid of the decoder's answers; None without. They come on top of points or boxes.
     """
 
     points_xy: Tensor | None = None
     point_labels: Tensor | None = None
     boxes_xy: Tensor | None = None
+    masks: Tensor | None = None
 
     def __post_init__(self) -> None:
         if (self.points_xy is None) != (self.point_labels is None):
