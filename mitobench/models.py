@@ -71,7 +71,7 @@ def train(
     splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
     changed = dict(settings or {})
     if epochs is not None:
-        defaults = {field.name: field.default for field in baselines.settings_fields(baseline)}
+        defaults = {field.name: field.default for field in baselines.settings_fields(baseline, changed)}
         changed["steps"] = _steps(epochs, defaults | changed, [volume.shape for volume in splits["train"]])
     provenance = {
         "dataset": dataset,

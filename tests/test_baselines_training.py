@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import os
-import signal
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from mitobench.baselines import BASELINES, checkpoint, tiles, train_baseline
+from mitobench.baselines import BASELINES, tiles, train_baseline
 from mitobench.baselines.crops import CropRecipe, CropSource
 from mitobench.baselines.curve import Curve
 from mitobench.baselines.intensity import GreyRange, grey_range
@@ -30,7 +27,6 @@ from mitobench.errors import BadInputError, UnknownNameError
 from tests.baseline_toys import TOY, discs
 
 RECIPE = CropRecipe(crop=48, input=24, batch=4, foreground=0.5, zoom=1.3, contrast=0.2)
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process to kill")
 SIX: dict[str, object] = {**TOY, "steps": 6, "val_every": 4}
 
 
@@ -285,78 +281,6 @@ def _train(key: str, out: Path, *, resume: bool = False, at: Callable[[int], Non
         resume=resume,
         progress=lambda done, total, what: at(done),
     )
-
-
-def _die_in_child(work: Callable[[], object]) -> None:
-    """Run `work` in a forked process that is expected to kill itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads; the child uses none
-        child = os.fork()
-    if child == 0:
-        try:
-            torch.set_num_threads(1)
-            work()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
-def _kill_at(step: int) -> Callable[[int], None]:
-    def check(done: int) -> None:
-        if done == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return check
-
-
-def _same_result(one: Path, other: Path) -> bool:
-    names = ("weights.safetensors", "curve.json")
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
-
-
-@needs_fork
-@pytest.mark.parametrize("key", ["unet", "sam-vit-tiny"])
-@pytest.mark.parametrize("step", [1, 3, 5])
-def test_resuming_after_kill_equals_no_pause(key: str, step: int, tmp_path: Path) -> None:
-    """Killed before, between and after saved states: weights and curve come out bit for bit the same."""
-    with torch_threads(1):
-        whole = _train(key, tmp_path / "whole")
-        _die_in_child(lambda: _train(key, tmp_path / "cut", at=_kill_at(step)))
-        assert not (tmp_path / "cut" / "checkpoint.json").exists()
-        cut = _train(key, tmp_path / "cut", resume=True)
-    assert _same_result(whole, cut)
-    assert not list(cut.glob(".*"))
-
-
-@needs_fork
-def test_a_kill_while_the_state_is_written_costs_one_interval(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Dying with half a state on disk leaves the state before it; what is left over is cleared away."""
-    writes: list[Path] = []
-    honest = checkpoint.replace_file
-
-    def die_in_second_state(path: Path, write: Callable[[Path], object]) -> None:
-        def half(temporary: Path) -> None:
-            write(temporary)
-            os.truncate(temporary, temporary.stat().st_size // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        writes.append(path)
-        states = [path for path in writes if path.name == "state.safetensors"]
-        honest(path, half if len(states) == 2 else write)
-
-    with torch_threads(1):
-        whole = _train("unet", tmp_path / "whole")
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "replace_file", die_in_second_state)
-            _die_in_child(lambda: _train("unet", tmp_path / "cut"))
-        assert list((tmp_path / "cut").glob(".state*"))
-        cut = _train("unet", tmp_path / "cut", resume=True)
-    assert _same_result(whole, cut)
-    assert not list(cut.glob(".*"))
 
 
 def test_seeds_fix_the_result(tmp_path: Path) -> None:

@@ -9,15 +9,9 @@ import torch
 from mitobench.baselines import load_checkpoint, train_baseline
 from mitobench.baselines.loss import dice_ce
 from mitobench.baselines.runtime import torch_threads
-from mitobench.baselines.sam.finetune import (
-    NEVER_TRAINED,
-    PromptFree,
-    SamSettings,
-    TinySettings,
-    encoder_rates,
-    freeze,
-)
+from mitobench.baselines.sam.finetune import NEVER_TRAINED, PromptFree, encoder_rates, prepare
 from mitobench.baselines.sam.model import build_sam
+from mitobench.baselines.sam.recipes import SamSettings, TinySettings, read_settings
 from mitobench.baselines.sam.shapes import SHAPES
 from mitobench.errors import BadInputError
 from tests.baseline_toys import TOY, discs, iou
@@ -25,27 +19,34 @@ from tests.test_sam_model import TOY_SHAPE
 from tests.test_sam_weights import _describe
 
 
-def _gradients(*, encoder_learns: bool) -> dict[str, torch.Tensor | None]:
+def _gradients(train: str) -> dict[str, torch.Tensor | None]:
     sam = build_sam(TOY_SHAPE, seed=0)
-    freeze(sam, encoder_learns=encoder_learns)
+    prepare(sam, read_settings("sam-vit-tiny", {"train": train}), seed=0)
     image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
     mask = (image > 128).float()
-    logits = PromptFree(sam, encoder_learns=encoder_learns)(image)
+    logits = PromptFree(sam, encoder_learns=train != "decoder")(image)
     assert logits.shape == image.shape
     torch.autograd.backward(dice_ce()(logits, mask, torch.zeros_like(mask)))
     return {name: parameter.grad for name, parameter in sam.named_parameters()}
 
 
-@pytest.mark.parametrize("encoder_learns", [True, False])
-def test_what_is_trained_has_gradients_and_nothing_else(encoder_learns: bool) -> None:
+def _learns(name: str, train: str) -> bool:
+    """What each recipe trains, said once more in other words."""
+    if not name.startswith("image_encoder."):
+        return not name.startswith(NEVER_TRAINED)
+    return {"all": True, "lora": "neck." in name or name.endswith((".up", ".down")), "decoder": False}[train]
+
+
+@pytest.mark.parametrize("train", ["all", "lora", "decoder"])
+def test_what_is_trained_has_gradients_and_nothing_else(train: str) -> None:
     """Trap: heads that a prompt-free loss cannot reach would still decay. They are frozen by name, all of them."""
-    for name, gradient in _gradients(encoder_learns=encoder_learns).items():
-        frozen = name.startswith(NEVER_TRAINED) or (name.startswith("image_encoder.") and not encoder_learns)
-        if frozen:
+    for name, gradient in _gradients(train).items():
+        if not _learns(name, train):
             assert gradient is None, name
-        else:
-            assert gradient is not None, name
-            assert gradient.abs().sum() > 0 or "k_proj.bias" in name or "qkv.bias" in name, name
+            continue
+        assert gradient is not None, name
+        starts_at_zero = "k_proj.bias" in name or "qkv.bias" in name or name.endswith(".down")
+        assert gradient.abs().sum() > 0 or starts_at_zero, name
 
 
 def test_names_never_trained_exist() -> None:
@@ -55,7 +56,7 @@ def test_names_never_trained_exist() -> None:
         assert any(name.startswith(prefix) for name in names), prefix
 
 
-@pytest.mark.parametrize(("train", "changes"), [("all", True), ("decoder", False)])
+@pytest.mark.parametrize(("train", "changes"), [("all", True), ("lora", True), ("decoder", False)])
 def test_frozen_weights_do_not_move(train: str, changes: bool, tmp_path: Path) -> None:
     """After training, heads that never learn are bit for bit as they began; so is the encoder when asked."""
     settings = {**TOY, "train": train, "average": 0.0}

@@ -134,11 +134,12 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Segmenter:
     return _trainable(card).restore(card, folder, checkpoint, device=device)
 
 
-def settings_fields(key: str) -> "list[SettingField]":
+def settings_fields(key: str, given: Mapping[str, object] | None = None) -> "list[SettingField]":
     """The settings that `train_baseline` takes for a baseline: (name, type, default, help) each.
 
     Args:
         key: Name in BASELINES.
+        given: Settings that will be changed; some change the defaults of others.
 
     Returns:
         One entry per setting; empty for a baseline that cannot be trained.
@@ -149,7 +150,12 @@ def settings_fields(key: str) -> "list[SettingField]":
     from mitobench.baselines.settings import fields_of
 
     card = _card(key)
-    return fields_of(_room(card).SETTINGS[key]) if card.trainable else []
+    if not card.trainable:
+        return []
+    room = _room(card)
+    changed: Mapping[str, Any] = getattr(room, "recipe_defaults", lambda _: {})(given or {})
+    fields = fields_of(room.SETTINGS[key])
+    return [field._replace(default=changed.get(field.name, field.default)) for field in fields]
 
 
 def _card(key: str) -> BaselineCard:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 CARD_FILE, WEIGHTS_FILE, STATE_FILE = "checkpoint.json", "weights.safetensors", "state.safetensors"
+_OURS = (CARD_FILE, WEIGHTS_FILE, STATE_FILE, "curve.*", "embeddings-*")
 _PACKAGES = ("mitobench", "torch", "monai", "segment-anything", "numpy", "safetensors")
 
 
@@ -108,9 +109,11 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
             f"{folder} already holds {' and '.join(left)} of an earlier run. Resume it, or choose an empty folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CARD_FILE, WEIGHTS_FILE, STATE_FILE):
+    for name in _OURS:
         for torn in folder.glob(f".{name}.*"):  # a killed run's half-written file
             torn.unlink()
+    if (folder / CARD_FILE).exists():
+        (folder / STATE_FILE).unlink(missing_ok=True)  # killed before its last act
 
 
 def write_checkpoint(

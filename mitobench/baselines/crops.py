@@ -1,4 +1,4 @@
-"""Training crops cut from slices and varied, each batch a pure function of (seed, step). No network lives here."""
+"""Training crops cut from slices, each batch a pure function of (seed, step). How they are varied: augment.py."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from mitobench.baselines.augment import draw_variation, turn, vary_grey
 from mitobench.baselines.intensity import grey_range
+from mitobench.baselines.network import resize
 from mitobench.baselines.run import check_labelled, labels_of
 from mitobench.patches import RandomPatchSampler
 from mitobench.volume import Volume
@@ -56,10 +57,6 @@ class Batch:
     mask: Tensor
     ignore: Tensor
 
-    def to(self, device: str) -> "Batch":
-        """The same batch on another device."""
-        return Batch(image=self.image.to(device), mask=self.mask.to(device), ignore=self.ignore.to(device))
-
 
 class CropSource:
     """Labelled volumes, ready to be cut into crops.
@@ -68,15 +65,20 @@ class CropSource:
         volumes: Volumes with labels; read once for their grey range and to find foreground, then cut as needed.
         recipe: How to cut.
         seed: Same seed and step, same batch.
+        device: Where crops are scaled and varied.
 
     Raises:
         BadInputError: No volume, one without labels, or no foreground where some is asked for.
     """
 
-    def __init__(self, volumes: Sequence[Volume], *, recipe: CropRecipe, seed: int) -> None:
+    def __init__(
+        self, volumes: Sequence[Volume], *, recipe: CropRecipe, seed: int, device: str = "cpu"
+    ) -> None:
         check_labelled(volumes)
-        self._volumes, self._recipe, self._seed = list(volumes), recipe, seed
-        self._greys = [grey_range(volume.image) for volume in volumes]
+        self._volumes, self._recipe, self._seed, self._device = list(volumes), recipe, seed, device
+        self._tables = [
+            torch.from_numpy(grey_range(volume.image).table()).to(device) for volume in self._volumes
+        ]
         self._sampler = RandomPatchSampler(
             volumes,
             patch_shape=(recipe.depth, recipe.crop, recipe.crop),
@@ -84,41 +86,58 @@ class CropSource:
             edge="pad",
         )
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, *, own: slice = slice(None)) -> Batch:
         """The crops of one step.
 
         Args:
             step: Counted from 0.
+            own: The crops that this process holds; whoever holds a crop, it is the same one.
 
         Returns:
-            Crops on the CPU.
+            Crops on the device.
         """
-        places = self._sampler.draw(self._recipe.batch, seed=self._seed, epoch=step).tolist()
-        rng = np.random.default_rng([self._seed, step])
-        crops = [self._crop(place, rng) for place in places]
-        image, mask, ignore = (torch.stack(list(parts)) for parts in zip(*crops, strict=True))
-        if self._recipe.depth > 1:
-            image, mask, ignore = image[:, None], mask[:, None], ignore[:, None]
-        return Batch(image=image, mask=mask, ignore=ignore)
+        recipe = self._recipe
+        places = self._sampler.draw(recipe.batch, seed=self._seed, epoch=step)[own].tolist()
+        variation = draw_variation(recipe.batch, seed=self._seed, step=step, own=own)
+        sides = [round(recipe.crop / recipe.zoom**zoom) for zoom in variation.zoom.tolist()]
+        crops = [self.crop(place, side) for place, side in zip(places, sides, strict=True)]
+        image, mask, ignore = (
+            turn(torch.stack(list(parts)), variation.turns) for parts in zip(*crops, strict=True)
+        )
+        varied = vary_grey(image, variation, amount=recipe.contrast)
+        parts = [part if recipe.depth == 1 else part[:, None] for part in (varied, mask, ignore)]
+        return Batch(image=parts[0], mask=parts[1], ignore=parts[2])
 
-    def _crop(self, place: list[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def crop(self, place: Sequence[int], side: int) -> tuple[Tensor, Tensor, Tensor]:
+        """One crop, not varied.
+
+        Args:
+            place: (volume, z, y, x) of the first voxel of a crop of the recipe's size; its middle counts.
+            side: Side that is cut around that middle, in pixels.
+
+        Returns:
+            Image, mask and ignore, each (depth, input, input) float32 on the device.
+        """
         number, z, y, x = place
         volume, middle = self._volumes[number], self._recipe.crop // 2
-        window = (y + middle, x + middle, round(self._recipe.crop / self._recipe.zoom ** rng.uniform(-1, 1)))
-        image = _resize(
-            self._greys[number].scale(_cut(_slices(volume.image, z, self._recipe.depth), window)),
-            self._recipe.input,
-        )
-        labels = _cut(_slices(labels_of(volume), z, self._recipe.depth), window)
-        mask = (_resize(labels != 0, self._recipe.input) > 0.5).float()
+        window = (y + middle, x + middle, side)
+
+        def cut(array: NDArray[S]) -> NDArray[S]:
+            return _cut(_slices(array, z, self._recipe.depth), window)
+
+        image = self._scaled(self._tables[number][self._moved(cut(volume.image)).int()])
+        mask = (self._scaled(self._moved(cut(labels_of(volume)) != 0).float()) > 0.5).float()
         ignore = torch.zeros_like(mask)
         if volume.ignore is not None:
-            ignore = (
-                _resize(_cut(_slices(volume.ignore, z, self._recipe.depth), window), self._recipe.input) > 0
-            ).float()
-        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-        image, mask, ignore = (_turn(part, turns, flip) for part in (image, mask, ignore))
-        return _vary(image, self._recipe.contrast, rng), mask, ignore
+            ignore = (self._scaled(self._moved(cut(volume.ignore)).float()) > 0).float()
+        return image, mask, ignore
+
+    def _moved(self, window: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(window)).to(self._device)
+
+    def _scaled(self, window: Tensor) -> Tensor:
+        """(depth, input, input) of a (depth, side, side) window; averaged when it shrinks."""
+        return resize(window[None], (self._recipe.input, self._recipe.input))[0]
 
 
 def _slices(array: NDArray[S], z: int, depth: int) -> NDArray[S]:
@@ -138,36 +157,3 @@ def _cut(stack: NDArray[S], window: tuple[int, int, int]) -> NDArray[S]:
     square = np.asarray(stack[:, y : y + side, x : x + side])
     missing = [(gap // 2, gap - gap // 2) for gap in (side - length for length in square.shape[1:])]
     return np.pad(square, [(0, 0), *missing], mode="symmetric") if np.any(missing) else square
-
-
-def _resize(window: NDArray[np.generic], side: int) -> Tensor:
-    """(depth, y, x) window as a (depth, side, side) float32 tensor; averaged when it shrinks."""
-    plane = torch.from_numpy(np.ascontiguousarray(window, dtype=np.float32))[None]
-    if plane.shape[-1] > side:
-        return functional.interpolate(plane, size=(side, side), mode="area")[0]
-    return functional.interpolate(plane, size=(side, side), mode="bilinear", align_corners=False)[0]
-
-
-def _turn(plane: Tensor, turns: int, flip: bool) -> Tensor:
-    turned = torch.rot90(plane, turns, dims=(-2, -1))
-    return turned.flip(-1) if flip else turned
-
-
-def _vary(image: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
-    """Contrast, brightness, gamma, blur and noise; the result stays in [0, 255]."""
-    if not amount:
-        return image
-    gain, shift, gamma = (
-        rng.uniform(1 - amount, 1 + amount),
-        rng.uniform(-amount, amount) / 2,
-        rng.uniform(-1, 1),
-    )
-    mean = image.mean()
-    varied = ((image - mean) * gain + mean) / 255 + shift
-    varied = varied.clamp(0, 1) ** float((1 + amount) ** gamma)
-    if rng.random() < 0.25:
-        varied = functional.avg_pool2d(varied, 3, stride=1, padding=1, count_include_pad=False)
-    if rng.random() < 0.5:
-        noise = rng.standard_normal(varied.shape, dtype=np.float32) * rng.uniform(0, 0.05)
-        varied = varied + torch.from_numpy(noise.astype(np.float32))
-    return varied.clamp(0, 1) * 255

@@ -25,10 +25,16 @@ class GreyRange:
 
     def scale(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey values as float32 in [0, 255], same shape."""
-        span = max(self.high - self.low, 1.0)
-        table = np.clip((np.arange(256) - self.low) / span, 0.0, 1.0) * 255.0
-        scaled: NDArray[np.float32] = table.astype(np.float32)[image]
+        scaled: NDArray[np.float32] = self.table()[image]
         return scaled
+
+    def table(self) -> NDArray[np.float32]:
+        """(256,) float32: what each grey value becomes."""
+        span = max(self.high - self.low, 1.0)
+        table: NDArray[np.float32] = (np.clip((np.arange(256) - self.low) / span, 0.0, 1.0) * 255.0).astype(
+            np.float32
+        )
+        return table
 
 
 def grey_range(image: Image) -> GreyRange:

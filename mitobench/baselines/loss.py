@@ -11,12 +11,15 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 _CERTAIN = 30.0
 
 
-def dice_ce() -> Loss:
+def dice_ce(*, pooled: bool = True) -> Loss:
     """Dice and cross-entropy of one channel, computed in float32 over the whole batch.
 
     Dice is pooled over the batch: for a single empty crop it would be a constant with hardly any gradient. Voxels to
     ignore are given the logit of certain background on a background mask, which adds nothing to either part and
     sends no gradient back.
+
+    Args:
+        pooled: Whether Dice is computed over the batch; False is the mean over crops.
 
     Returns:
         The loss function.
@@ -25,7 +28,7 @@ def dice_ce() -> Loss:
     """
     from monai.losses.dice import DiceCELoss
 
-    both = DiceCELoss(sigmoid=True, squared_pred=True, batch=True)
+    both = DiceCELoss(sigmoid=True, squared_pred=True, batch=pooled)
 
     def loss(logits: Tensor, mask: Tensor, ignore: Tensor) -> Tensor:
         skip = ignore > 0

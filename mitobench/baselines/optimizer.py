@@ -16,6 +16,11 @@ def schedule(step: int, steps: int, warmup: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
+def constant(step: int, steps: int, warmup: int) -> float:  # noqa: ARG001  (a schedule like the other)
+    """The same learning rate throughout."""
+    return 1.0
+
+
 def build_optimizer(
     net: nn.Module, *, learning_rate: float, weight_decay: float, rate: Callable[[str], float]
 ) -> torch.optim.AdamW:

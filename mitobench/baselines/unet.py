@@ -11,6 +11,7 @@ from mitobench.baselines.network import NetworkSegmenter, View
 from mitobench.baselines.run import Run
 from mitobench.baselines.runtime import check_device, seeded, use_bf16
 from mitobench.baselines.settings import parse_settings, setting
+from mitobench.baselines.team import own_device
 from mitobench.baselines.training import TrainSettings, train_network
 from mitobench.errors import BadInputError
 from mitobench.segmenter import BaselineCard
@@ -67,7 +68,8 @@ def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: 
         The checkpoint folder.
     """
     settings = parse_settings(UnetSettings, given)
-    bf16 = use_bf16(settings.precision, check_device(device))
+    device = check_device(own_device(device))
+    bf16 = use_bf16(settings.precision, device)
     segmenter = _segmenter(card, settings, seed=run.seed, device=device, bf16=bf16, threshold=0.5)
     return train_network(run, segmenter, settings)
 

@@ -1,5 +1,6 @@
 """Commands about models: finetune, predict, demo."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,8 @@ def finetune(
             resume=resume,
             progress=progress,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes that torchrun started, one speaks
     say(f"Checkpoint in {written}. Next:")
     say(f"mitobench predict {written} --dataset {dataset} --out {written}/prediction")
 

@@ -7,25 +7,16 @@ from pathlib import Path
 from mitobench.baselines.checkpoint import Checkpoint
 from mitobench.baselines.run import Run
 from mitobench.baselines.runtime import check_device
-from mitobench.baselines.sam.finetune import (
-    SamSettings,
-    TinySettings,
-    finetune,
-    restore_finetuned,
-    start_weights,
-)
+from mitobench.baselines.sam.finetune import finetune, restore_finetuned
 from mitobench.baselines.sam.keep import OFFICIAL_RULE
 from mitobench.baselines.sam.predict import AutomaticSegmenter
+from mitobench.baselines.sam.recipes import SETTINGS, read_settings, recipe_defaults
+from mitobench.baselines.sam.start import start_weights
 from mitobench.baselines.sam.tune import automatic_segmenter, restore_rule, tune_rule
 from mitobench.baselines.settings import parse_settings
 from mitobench.segmenter import BaselineCard, Segmenter
 
-SETTINGS: dict[str, type[SamSettings]] = {
-    "sam-vit-tiny": TinySettings,
-    "sam-vit-b": SamSettings,
-    "sam-vit-l": SamSettings,
-    "sam-vit-h": SamSettings,
-}
+__all__ = ["SETTINGS", "load", "recipe_defaults", "restore", "train"]
 
 
 def load(card: BaselineCard, *, device: str, weights: Path | None, seed: int) -> AutomaticSegmenter:
@@ -59,7 +50,7 @@ def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: 
     Returns:
         The checkpoint folder.
     """
-    settings = parse_settings(SETTINGS[card.key], given)
+    settings = read_settings(card.key, given)
     work = tune_rule if settings.train == "rule" else finetune
     return work(card, run, settings, device=device)
 

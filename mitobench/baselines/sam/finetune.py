@@ -1,27 +1,45 @@
-"""The recipe for fine-tuning SAM: what is trained, at which rate, on which view. The loop: training.py.
+"""Fine-tuning SAM: what is trained, at which rate, on which view. Numbers of the recipes: recipes.py.
 
 Prompt-free: the mask decoder is asked without points or boxes, so its learnt "no mask" vector becomes the prompt
 "mitochondria". One answer per image, enlarged to the input before the loss sees it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitobench.baselines.checkpoint import Checkpoint, WeightsFile, read_weights
+from mitobench.baselines.checkpoint import Checkpoint, read_weights
+from mitobench.baselines.crops import CropSource
+from mitobench.baselines.job import Job
 from mitobench.baselines.network import NetworkSegmenter, View
-from mitobench.baselines.run import Run
-from mitobench.baselines.runtime import check_device, use_bf16
+from mitobench.baselines.optimizer import constant
+from mitobench.baselines.run import Run, check_labelled, describe_volumes
+from mitobench.baselines.runtime import check_device, seeded, use_bf16
+from mitobench.baselines.sam.embedded import (
+    EmbeddedSource,
+    EmbedRecipe,
+    FromEmbedding,
+    embed,
+    embeddings_file,
+    historic_tiles,
+    overlapping_tiles,
+    steps_in_epoch,
+    targets_of,
+)
+from mitobench.baselines.sam.lora import add_low_rank, is_low_rank, merge_low_rank
 from mitobench.baselines.sam.model import SamModel, build_sam
-from mitobench.baselines.sam.shapes import SHAPES, WEIGHTS_URL, SamShape
-from mitobench.baselines.sam.weights import check_official, fill, find_official, load_official
-from mitobench.baselines.settings import setting
-from mitobench.baselines.training import TrainSettings, train_network
-from mitobench.errors import BadInputError
+from mitobench.baselines.sam.prompted import Prompted, PromptedSource
+from mitobench.baselines.sam.recipes import FROM_CROPS, FROM_EMBEDDINGS, SamSettings
+from mitobench.baselines.sam.shapes import SHAPES
+from mitobench.baselines.sam.start import START, shape_for, start_of, start_weights
+from mitobench.baselines.sam.weights import fill, tensors_sha256
+from mitobench.baselines.team import Team, own_device
+from mitobench.baselines.training import train_network, trained_tensors
 from mitobench.segmenter import BaselineCard
 
 NEVER_TRAINED = (
@@ -34,68 +52,8 @@ NEVER_TRAINED = (
     "mask_decoder.output_hypernetworks_mlps.3.",
 )
 """Weights that a prompt-free single-mask loss cannot reach; frozen by name so that weight decay does not eat them."""
-_ENCODER = "image_encoder."
+_ENCODER, _NECK = "image_encoder.", "image_encoder.neck."
 _BLOCKS_AFTER = {"neck": 0}
-_RANDOM = "random"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamSettings(TrainSettings):
-    """What SAM adds to the training settings; defaults are those of the official sizes on a GPU."""
-
-    train: str = setting(
-        "all",
-        "What learns: every weight, the mask decoder alone, or only the rule that keeps or drops automatic masks.",
-        choices=("all", "decoder", "rule"),
-    )
-    weights: str = setting(
-        "", f"Official weights, or the folder they lie in; {_RANDOM!r} starts from random ones."
-    )
-    steps: int = setting(2000, "Training steps.")
-    batch: int = setting(16, "Crops per step.")
-    input: int = setting(512, "Side that the crop is scaled to before the network sees it, in pixels.")
-    learning_rate: float = setting(2e-4, "Highest learning rate of AdamW, for prompts and mask decoder.")
-    encoder_rate: float = setting(
-        0.1, "Learning rate of the last encoder block, as a fraction of the decoder's."
-    )
-    layer_decay: float = setting(
-        0.8, "Each encoder block learns at this fraction of the rate of the block after it."
-    )
-    warmup: int = setting(100, "Steps over which the learning rate rises; then it falls as a cosine.")
-    threads: int = setting(0, "Processor threads; 0 leaves the number to torch.")
-    val_every: int = setting(200, "Steps between two validations.")
-    save_every: int = setting(500, "Steps between two saved states, each three times the weights.")
-    grid: int = setting(
-        32, "Points along each side of the prompt grid of automatic masks; used by train=rule."
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.input % 16:
-            raise BadInputError(f"Setting input is {self.input}; expected a multiple of 16 (SAM's patches).")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinySettings(SamSettings):
-    """The recipe of the tiny SAM: everything from a random start, in minutes on one processor core."""
-
-    steps: int = setting(800, "Training steps.")
-    batch: int = setting(8, "Crops per step.")
-    input: int = setting(256, "Side that the crop is scaled to before the network sees it, in pixels.")
-    learning_rate: float = setting(2e-3, "Highest learning rate of AdamW.")
-    encoder_rate: float = setting(
-        1.0, "Learning rate of the last encoder block, as a fraction of the decoder's."
-    )
-    layer_decay: float = setting(
-        1.0, "Each encoder block learns at this fraction of the rate of the block after it."
-    )
-    warmup: int = setting(50, "Steps over which the learning rate rises; then it falls as a cosine.")
-    threads: int = setting(1, "Processor threads; 0 leaves the number to torch.")
-    val_every: int = setting(100, "Steps between two validations.")
-    save_every: int = setting(50, "Steps between two saved states, each three times the weights.")
-    grid: int = setting(
-        16, "Points along each side of the prompt grid of automatic masks; used by train=rule."
-    )
 
 
 class PromptFree(nn.Module):
@@ -119,12 +77,12 @@ class PromptFree(nn.Module):
 
 
 def finetune(card: BaselineCard, run: Run, settings: SamSettings, *, device: str) -> Path:
-    """Fine-tune SAM without prompts and write its checkpoint.
+    """Fine-tune SAM and write its checkpoint.
 
     Args:
         card: Names the size.
         run: Data, folder, seed.
-        settings: The recipe; `train` is "all" or "decoder".
+        settings: The recipe; every `train` but "rule".
         device: Where to train.
 
     Returns:
@@ -134,11 +92,76 @@ def finetune(card: BaselineCard, run: Run, settings: SamSettings, *, device: str
         BadInputError: An official size without weights, or data that cannot be learnt from.
         IntegrityError: The weights are not the official file.
     """
+    device = check_device(own_device(device))
     sam, base = start_weights(card.key, settings, seed=run.seed)
-    freeze(sam, encoder_learns=settings.train == "all")
-    bf16 = use_bf16(settings.precision, check_device(device))
+    start = {} if settings.train == "all" or base else {START: tensors_sha256(sam.state_dict())}
+    prepare(sam, settings, seed=run.seed)
+    bf16 = use_bf16(settings.precision, device)
     segmenter = prompt_free_segmenter(card, sam, settings, device=device, bf16=bf16)
-    return train_network(run, segmenter, settings, base=base, rate=encoder_rates(card.key, settings))
+    job = Job(
+        base=base,
+        rate=encoder_rates(card.key, settings),
+        changed_only=settings.train != "all",
+        found=start,
+    )
+    if settings.train in FROM_EMBEDDINGS:
+        return _train_on_embeddings(run, segmenter, sam, settings, job)
+    if settings.prompts == "none":
+        return train_network(run, segmenter, settings, job)
+    crops = CropSource(run.train, recipe=settings.crop_recipe(), seed=run.seed, device=device)
+    source = PromptedSource(crops=crops, batch_size=settings.batch, kind=settings.prompts, seed=run.seed)
+    learner = Prompted(sam, rounds=settings.rounds)
+    return train_network(
+        replace(run, val=[]), segmenter, settings, replace(job, learner=learner, source=lambda _: source)
+    )
+
+
+def _train_on_embeddings(
+    run: Run, segmenter: NetworkSegmenter, sam: SamModel, settings: SamSettings, job: Job
+) -> Path:
+    """Encode once, then train the mask decoder; the embeddings are dropped when the checkpoint is there."""
+    historic = settings.train == "historic"
+    check_labelled(run.train)
+    if historic:
+        tiles = historic_tiles(run.train, side=settings.crop, seed=run.seed)
+        steps = settings.epochs * steps_in_epoch(len(tiles.places), settings.batch)
+        run, settings = replace(run, val=[]), replace(settings, steps=steps)
+    else:
+        tiles = overlapping_tiles(run.train, side=settings.crop)
+    recipe = EmbedRecipe(
+        side=settings.crop,
+        variants=settings.variants,
+        contrast=settings.contrast,
+        seed=run.seed,
+        device=segmenter.device,
+        bf16=segmenter.bf16,
+    )
+    depends = [asdict(recipe), settings.input, settings.train, describe_volumes(run.train)]
+    path = embeddings_file(run.folder, [*depends, tensors_sha256(sam.image_encoder.state_dict())])
+
+    def source(team: Team) -> EmbeddedSource:
+        crops = CropSource(run.train, recipe=settings.crop_recipe(), seed=run.seed, device=segmenter.device)
+        if team.leads:
+            embed(path, sam.to(segmenter.device), tiles, crops, recipe, progress=run.progress)
+        team.wait()
+        return EmbeddedSource(
+            embeddings=np.load(path, mmap_mode="r"),
+            targets=targets_of(tiles, crops, side=settings.crop),
+            tiles=tiles,
+            input=settings.input,
+            crop=settings.crop,
+            batch_size=settings.batch,
+            foreground=settings.foreground,
+            seed=run.seed,
+            in_turn=historic,
+            device=segmenter.device,
+        )
+
+    job = replace(job, learner=FromEmbedding(sam), source=source, pooled=not historic)
+    job = replace(job, schedule=constant) if historic else job
+    folder = train_network(run, segmenter, settings, job)
+    path.unlink(missing_ok=True)
+    return folder
 
 
 def restore_finetuned(
@@ -148,16 +171,24 @@ def restore_finetuned(
 
     Args:
         card: Names the size.
-        folder: The checkpoint folder.
+        folder: The checkpoint folder. Where only changes are in it, the official weights that they change are looked
+            for where training found them, then in this folder.
         checkpoint: What its checkpoint.json says.
         settings: Of that checkpoint.
         device: Where it will run.
 
     Raises:
-        IntegrityError: The weights are not those that the checkpoint names.
+        BadInputError: The official weights are in neither place.
+        IntegrityError: The weights are not those that the checkpoint names, or change others than those found.
         FormatError: They do not fit this size.
     """
-    sam = build_sam(shape_for(card.key, settings), seed=checkpoint.seed)
+    tensors = read_weights(folder, checkpoint)
+    whole = settings.train == "all"
+    sam = (
+        build_sam(shape_for(card.key, settings), seed=checkpoint.seed)
+        if whole
+        else start_of(card.key, folder, checkpoint, settings)
+    )
     segmenter = prompt_free_segmenter(
         card,
         sam,
@@ -166,64 +197,37 @@ def restore_finetuned(
         bf16=bool(checkpoint.found["bf16"]),
         threshold=float(checkpoint.found["threshold"]),
     )
-    fill(segmenter.net, read_weights(folder, checkpoint), source=str(folder))
+    if whole:
+        fill(segmenter.net, tensors, source=str(folder))
+    else:
+        prepare(sam, settings, seed=checkpoint.seed)
+        fill(segmenter.net, tensors, source=str(folder), only=trained_tensors(segmenter.net))
+        if settings.train == "lora":
+            merge_low_rank(sam.image_encoder)
     segmenter.net.to(device).eval()
     return segmenter
 
 
-def start_weights(key: str, settings: SamSettings, *, seed: int) -> tuple[SamModel, WeightsFile | None]:
-    """SAM as training finds it: official weights where a size has some, else random ones.
-
-    Args:
-        key: Names the size.
-        settings: `weights` and `input` are used.
-        seed: Of random weights.
-
-    Returns:
-        The model, and the file it was filled from; None for a random start.
-
-    Raises:
-        BadInputError: An official size without weights, or a size of our own with some.
-        IntegrityError: The weights are not the official file.
-    """
-    official, shape = SHAPES[key].official, shape_for(key, settings)
-    if settings.weights == _RANDOM or (official is None and not settings.weights):
-        return build_sam(shape, seed=seed), None
-    if official is None:
-        raise BadInputError(
-            f"Baseline {key!r} has no official weights, but weights is {settings.weights!r}. Leave it out."
-        )
-    if not settings.weights:
-        raise BadInputError(
-            f"Baseline {key!r} needs its official weights. Download {WEIGHTS_URL}{official.name} "
-            f"({official.n_bytes / 1e6:.0f} MB) and give its path as weights, or train from weights={_RANDOM}."
-        )
-    path = find_official(official, Path(settings.weights))
-    described = check_official(official, path)
-    return load_official(build_sam(shape, seed=seed), path), described
-
-
-def shape_for(key: str, settings: SamSettings) -> SamShape:
-    """The shape of a size; one without official weights is made for the input it will see.
-
-    Args:
-        key: Names the size.
-        settings: `input` is used.
-    """
-    shape = SHAPES[key]
-    return shape if shape.official else replace(shape, image_size=settings.input)
-
-
-def freeze(sam: SamModel, *, encoder_learns: bool) -> None:
-    """Switch off gradients of everything that the recipe does not train.
+def prepare(sam: SamModel, settings: SamSettings, *, seed: int) -> None:
+    """Add what a recipe adds, and switch off gradients of everything that it does not train.
 
     Args:
         sam: Changed in place.
-        encoder_learns: Whether the image encoder is trained.
+        settings: `train` and `rank` are used.
+        seed: Of the weights that are added.
     """
+    if settings.train == "lora":
+        with seeded(seed):
+            add_low_rank(sam.image_encoder, rank=settings.rank)
     for name, parameter in sam.named_parameters():
-        frozen = name.startswith(NEVER_TRAINED) or (name.startswith(_ENCODER) and not encoder_learns)
-        parameter.requires_grad_(not frozen)
+        parameter.requires_grad_(not name.startswith(NEVER_TRAINED) and _learns(name, settings.train))
+
+
+def _learns(name: str, train: str) -> bool:
+    """Whether a parameter of the encoder learns; all others do."""
+    if not name.startswith(_ENCODER) or train == "all":
+        return True
+    return train == "lora" and (is_low_rank(name) or name.startswith(_NECK))
 
 
 def encoder_rates(key: str, settings: SamSettings) -> Callable[[str], float]:
@@ -263,7 +267,7 @@ def prompt_free_segmenter(
     """SAM behind the Segmenter protocol, asked without prompts in tiles of the size it is trained on."""
     return NetworkSegmenter(
         card=card,
-        net=PromptFree(sam, encoder_learns=settings.train == "all"),
+        net=PromptFree(sam, encoder_learns=settings.train in FROM_CROPS),
         view=View(
             shrink=settings.crop / settings.input,
             tile=settings.input,

@@ -21,10 +21,11 @@ from mitobench.baselines.checkpoint import (
 from mitobench.baselines.run import Run, check_labelled, describe_volumes, labels_of, refuse_other_run
 from mitobench.baselines.runtime import check_device, use_bf16
 from mitobench.baselines.sam.candidates import Candidate, GridRecipe
-from mitobench.baselines.sam.finetune import SamSettings, shape_for, start_weights
 from mitobench.baselines.sam.keep import KeepRule, TrainingSlice, fit_rule
 from mitobench.baselines.sam.model import SamModel, build_sam
 from mitobench.baselines.sam.predict import AutomaticSegmenter
+from mitobench.baselines.sam.recipes import SamSettings
+from mitobench.baselines.sam.start import shape_for, start_weights
 from mitobench.baselines.sam.weights import fill
 from mitobench.errors import FormatError
 from mitobench.segmenter import BaselineCard, Progress

@@ -1,5 +1,7 @@
 """Official weight files, checked by length and hash before they are opened. No network access."""
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,13 +83,35 @@ def load_official(model: M, path: Path) -> M:
     return model
 
 
-def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str) -> None:
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values, 64 hex digits; the order does not matter."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def fill(
+    model: nn.Module,
+    tensors: dict[str, Tensor],
+    *,
+    source: str,
+    only: Mapping[str, Tensor] | None = None,
+) -> None:
     """Load tensors by name into a model; every name and shape must match.
+
+    Args:
+        model: Changed in place.
+        tensors: What to load.
+        source: Where it came from, for messages.
+        only: The part of the model that is to be loaded; None for all of it.
 
     Raises:
         FormatError: Names are missing or unknown, or shapes differ; all are listed.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in (only or model.state_dict()).items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     problems = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
     problems += [f"unknown {name}" for name in sorted(given.keys() - wanted.keys())]
@@ -99,4 +123,4 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str) -> None:
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise FormatError(f"{source} does not fit this model: {shown}. Was it made for another size?")
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=only is None)
