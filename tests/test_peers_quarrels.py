@@ -53,6 +53,18 @@ def tensors(*masks):
     return [torch.from_numpy(mask.astype(np.uint8))[None, None] for mask in masks]
 
 
+def torchmetrics_pq(labels_true, labels_pred):
+    """PQ of one kind of thing on one kind of stuff."""
+    import torch
+    from torchmetrics.functional.detection import panoptic_quality
+
+    sides = [
+        torch.from_numpy(np.stack([labels > 0, labels], -1).astype(np.int64))[None]
+        for labels in (labels_pred, labels_true)
+    ]
+    return float(panoptic_quality(*sides, things={1}, stuffs={0}, return_per_class=True).reshape(-1)[0])
+
+
 # ---------------------------------------------------------------- nothing there
 
 
@@ -84,13 +96,33 @@ def test_iou_of_an_empty_truth_and_a_false_alarm():
     assert ours(EMPTY, BLOCK)["iou"] == 0
 
 
+def test_dice_with_a_small_number_below():
+    """elf adds 1e-7 to the denominator: a perfect answer stays below 1 and two empty masks score 0; ours is exact."""
+
+    def dice_of_elf(true, pred):
+        true, pred = true > 0, pred > 0
+        return float(2 * (true & pred).sum()) / float(true.sum() + pred.sum() + 1e-7)
+
+    assert dice_of_elf(BLOCK, BLOCK) == pytest.approx(0.9999999989583334, abs=1e-15)  # as elf 0.9.2 prints it
+    assert dice_of_elf(EMPTY, EMPTY) == 0
+    assert dice_of_elf(TRUE, PRED) < ours(TRUE, PRED)["dice"] == 20 / 22
+    assert ours(BLOCK, BLOCK)["dice"] == ours(EMPTY, EMPTY)["dice"] == 1
+
+
 def test_objects_of_two_empty_volumes():
-    """torchmetrics and MONAI have PQ 0 or nan, StarDist accuracy 0, Cellpose nan; 1 for us."""
+    """PQ is 0 for torchmetrics and MONAI; accuracy 0 by StarDist's rule, nan by Cellpose's; 1 for us."""
     import torch
     from monai.metrics.panoptic_quality import compute_panoptic_quality
 
     nothing = torch.zeros((6, 8, 8), dtype=torch.int32)
     assert compute_panoptic_quality(nothing, nothing) == 0
+    assert torchmetrics_pq(EMPTY, EMPTY) == 0
+    tp = np.zeros(1, np.float32)
+    fp, fn = tp, tp
+    by_stardist = tp[0] / (tp[0] + fp[0] + fn[0]) if tp[0] > 0 else 0  # a guard on TP alone
+    by_cellpose = tp / (tp + fp + fn)  # no guard at all
+    assert by_stardist == 0
+    assert np.isnan(by_cellpose).all()
     scores = ours(EMPTY, EMPTY)
     assert (scores["pq"], scores["f1_50"], scores["seg_acc_50"], scores["mitoem_ap"]) == (1, 1, 1, 1)
 
@@ -137,7 +169,7 @@ def test_thresholds_by_steps_of_floats():
 
 
 def test_a_pair_of_iou_one_half():
-    """Strict for MONAI, torchmetrics and PQ's authors (0.4405), not for StarDist, Cellpose, elf, panoptica (0.5833)."""
+    """Strict for MONAI, torchmetrics and PQ's authors (0.4405); "at least", as StarDist has it, gives 0.5833."""
     import torch
     from monai.metrics.panoptic_quality import compute_panoptic_quality
 
@@ -146,7 +178,7 @@ def test_a_pair_of_iou_one_half():
     scores = ours(TRUE, PRED)
     assert (tp, fp, fn) == (2, 2, 1)
     assert scores["pq"] == pytest.approx(iou_sum / 3.5, abs=1e-6)
-    assert scores["pq"] == pytest.approx(0.4404761904761905)
+    assert scores["pq"] == pytest.approx(0.4404761904761905) == torchmetrics_pq(TRUE, PRED)
     assert scores["f1_50"] == 6 / 7  # three pairs: "at least" for F1 and accuracy, as their authors have it
     at_least = (iou_sum + 1 / 2) / 3.5
     assert at_least == pytest.approx(0.5833333333333334, abs=1e-6)
@@ -179,6 +211,22 @@ def test_matches_without_an_iou_threshold():
         touching[list(true).index(i), list(pred).index(j)] = 1
     any_overlap = int(touching[linear_sum_assignment(-touching)].sum())
     assert any_overlap > len(case.partners(50))
+
+
+def test_matching_that_was_given_up():
+    """The CellMap challenge leaves out a crop with too many predicted objects: dust costs it nothing, and us a lot."""
+    dust = EMPTY.copy()
+    dust[::2, ::2, ::2] = np.arange(1, 49).reshape(3, 4, 4)
+    most = 20  # times as many predicted objects as true ones; any bound can be passed
+    tables = [overlap_table(labels_true=BLOCK, labels_pred=pred) for pred in (BLOCK, dust)]
+    given_up = [len(np.unique(table.pred_ids)) - 1 > most for table in tables]
+    assert given_up == [False, True]
+    for key in ("f1_50", "msa", "pq", "seg_acc_75", "mitoem_ap75"):
+        single = [score_tables([table])[key] for table in tables]
+        kept = [value for value, lost in zip(single, given_up, strict=True) if not lost]
+        assert sum(kept) / len(kept) == 1
+        assert single[1] == 0
+        assert score_tables(tables)[key] < 0.6
 
 
 def test_float32_scores():
@@ -314,6 +362,45 @@ def test_mean_distance_between_filled_objects():
     assert measure.GetHausdorffDistance() == pytest.approx(math.sqrt(27))
     assert measure.GetAverageHausdorffDistance() < ours(inner, outer)["surface_distance"]
     assert ours(inner, outer)["hd"] == pytest.approx(math.sqrt(27))
+
+
+def test_an_average_that_is_a_maximum():
+    """miseval's "average" Hausdorff distance is the largest one, and from the border to the filled object.
+
+    A hole in the prediction is not seen at all: 0, where its wall lies 2 from the true surface.
+    """
+
+    def named_average_by_miseval(true, pred):
+        borders = [mask & ~ndimage.binary_erosion(mask) for mask in (true > 0, pred > 0)]
+        to_filled = [ndimage.distance_transform_edt(mask == 0) for mask in (pred, true)]
+        return max(away[border].max() for away, border in zip(to_filled, borders, strict=True))
+
+    outer, inner = np.zeros((2, 12, 12, 12), np.uint8)
+    outer[1:11, 1:11, 1:11] = inner[4:8, 4:8, 4:8] = 1
+    assert named_average_by_miseval(outer, inner) == pytest.approx(
+        5.196152422706632
+    )  # as miseval 1.3.0 prints it
+    assert named_average_by_miseval(outer, inner) > ours(outer, inner)["surface_distance"] + 1
+    hollow = outer - inner
+    assert named_average_by_miseval(outer, hollow) == 0
+    assert ours(outer, hollow)["hd"] == 2
+    assert ours(outer, hollow)["surface_distance"] > 0
+
+
+def test_hausdorff_distance_of_volumes():
+    """torchmetrics takes slices only; in a slice it agrees with us, a volume it refuses."""
+    import torch
+    from torchmetrics.functional.segmentation import hausdorff_distance
+
+    true, pred = surface_pair()
+    how = {"num_classes": 1, "include_background": True}
+    one, two = (torch.from_numpy(mask.astype(np.int64)) for mask in (true[5], pred[5] | pred[2]))
+    flat = float(hausdorff_distance(one[None, None], two[None, None], **how))
+    assert flat > 0
+    assert ours(one.numpy(), two.numpy(), SIZE[1:])["hd"] == pytest.approx(flat)
+    with pytest.raises(ValueError, match="rank"):
+        hausdorff_distance(*tensors(true, pred), **how)
+    assert ours(true, pred)["hd"] == 6
 
 
 # ---------------------------------------------------------------- inputs

@@ -92,6 +92,7 @@ class Definitions:
 
     Attributes:
         connectivity: Neighbours that join the voxels of a semantic side into one object.
+        min_voxels: Smallest such object that counts; the benchmark keeps all of them.
         thresholds: IoU at which objects are counted.
         matching: How a pair of objects has to compare with the threshold.
         aggregation: How several volumes become one number.
@@ -100,6 +101,7 @@ class Definitions:
     """
 
     connectivity: Connectivity = 6
+    min_voxels: Count = 0
     thresholds: tuple[float, ...] = (0.5, 0.75)
     matching: str = "IoU at or above the threshold; PQ, SQ and RQ: strictly above 0.5"
     aggregation: str = "counts are summed over volumes, then divided once"
