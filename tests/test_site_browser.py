@@ -1,11 +1,15 @@
 """The site in a real browser: sort, filter, search, come back, slide, dark, phone, without scripts, from a folder."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import site_fakes
+
+from mitobench.benchmark.ask import Question, ask
+from mitobench.metrics import overlap_table
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 AUTO_ROWS = sum(row["track"] == "auto" for row in site_fakes.board()["rows"])
@@ -55,6 +59,7 @@ def test_filters_count_what_they_hide(open_page: Any) -> None:
     page.locator("[name=data]").select_option("sealed@1")
     assert names(page, "fakeem@1") == []
     assert len(names(page, "sealed@1")) == 6
+    page.locator("summary", has_text="Filters").click()
     page.locator("[name=controls]").uncheck()
     assert len(names(page, "sealed@1")) == 3
     page.locator("[name=find]").fill("vit-tiny")
@@ -101,11 +106,128 @@ def test_csv_of_the_view(open_page: Any) -> None:
     """The download holds the visible rows, raw values, and no formula."""
     page = open_page("leaderboard.html?data=fakeem@1&controls=no")
     with page.expect_download() as waiting:
-        page.locator("[data-mb-csv]").click()
+        page.locator("[data-mb-file=csv]").click()
     lines = Path(waiting.value.path()).read_text().splitlines()
-    assert lines[0].startswith("track,dataset,rank,name,iou")
+    assert lines[0].startswith("track,dataset,entry,rank,name,iou")
     assert len(lines) == 1 + 5
     assert "0.834" in lines[1]
+
+
+def test_filters_of_what_rows_declare(open_page: Any) -> None:
+    """Status, training data, prompts and open weights narrow the view and add up; the address opens them."""
+    page = open_page("leaderboard.html?status=rescored&data=fakeem@1")
+    assert names(page) == ["Second lab 3-D net"]
+    assert page.locator("[name=learnt]").is_visible()
+    page.locator("[name=status]").select_option("")
+    page.locator("[name=open]").check()
+    assert names(page) == ["U-Net 2-D", "SAM ViT-tiny, fine-tuned", "SAM ViT-B, zero-shot"]
+    page.locator("[name=learnt]").select_option("more")
+    assert names(page) == []
+    page.locator("[name=open]").uncheck()
+    assert names(page) == [site_fakes.NASTY]
+    assert page.locator("[name=prompts] option").all_inner_texts() == [
+        "any",
+        "no prompts",
+        "prompts from the truth",
+    ]
+
+
+def test_ties_are_shaded_and_worded(open_page: Any) -> None:
+    """Rows not told apart from the best share a colour and a word; a best row alone has none."""
+    page = open_page("leaderboard.html")
+    tied = page.locator("tr.mb-tied th[scope=row] a")
+    assert tied.all_inner_texts() == [
+        "Second lab 3-D net",
+        site_fakes.NASTY,
+        "Second lab 3-D net",
+        "U-Net 2-D",
+    ]
+    assert "0.31" in page.locator(".mb-chip-tied").first.get_attribute("title")
+    colours = [page.locator(f"tbody[data-data='fakeem@1'] tr:nth-child({k}) td").first for k in (2, 4)]
+    assert len({cell.evaluate("one => getComputedStyle(one).backgroundColor") for cell in colours}) == 2
+
+
+def test_other_columns(open_page: Any) -> None:
+    """A preset brings its metrics and hides others; they sort, and the address brings them back."""
+    page = open_page("leaderboard.html?data=fakeem@1")
+    page.locator("[name=show]").select_option("cuts")
+    page.locator('th[data-key="voi_split"] button').click()
+    assert page.locator('th[data-key="voi_split"]').get_attribute("aria-sort") == "ascending"
+    assert not page.locator('th[data-key="dice"]').is_visible()
+    assert names(page)[0] == "Empty"
+    shown = page.locator("th[data-made=preset]").count()
+    page.reload()
+    page.locator('th[data-key="voi_split"][aria-sort]').wait_for()
+    assert page.locator("th[data-made=preset]").count() == shown == 6
+    page.locator("[name=show]").select_option("")
+    assert page.locator("th[data-made=preset]").count() == 0
+    assert page.locator('th[data-key="dice"]').is_visible()
+
+
+def test_asking_again_ranks_again(open_page: Any, tmp_path: Path) -> None:
+    """Another IoU without small and cut objects: values and ranks are those of Python; reset takes them away."""
+    page = open_page("leaderboard.html?data=fakeem@1&percent=65&small=300&faces=no")
+    page.locator("th[data-key=asked]").wait_for()
+    assert "F1 @ 0.65" in page.locator("[data-mb-said]").inner_text()
+    question = Question(percent=65, small=300, faces=False)
+    expected = {}
+    for entry in ("unet", "sam-vit-tiny", "second-lab", "threshold"):
+        labels, _ = site_fakes.predicted(entry)
+        tables = {"block1": overlap_table(labels_true=site_fakes.VOLUME.labels, labels_pred=labels)}
+        objects = [
+            *site_fakes.objects_of("true", site_fakes.VOLUME.labels),
+            *site_fakes.objects_of("pred", labels),
+        ]
+        expected[entry] = ask(tables, objects, question)["f1"]
+        cell = page.locator(
+            f"tbody[data-track=auto][data-data='fakeem@1'] tr[data-entry={entry}] td.mb-answer"
+        )
+        assert float(cell.get_attribute("data-value")) == pytest.approx(expected[entry], abs=1e-12)
+    assert len(set(expected.values())) > 1
+    ranks = [
+        int(
+            page.locator(
+                f"tbody[data-track=auto][data-data='fakeem@1'] tr[data-entry={entry}] td.mb-rank"
+            ).inner_text()
+        )
+        for entry in ("unet", "sam-vit-tiny", "second-lab")
+    ]
+    values = [expected[entry] for entry in ("unet", "sam-vit-tiny", "second-lab")]
+    assert sorted(range(3), key=lambda k: ranks[k]) == sorted(range(3), key=lambda k: (-values[k], ranks[k]))
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("!document.querySelector('td.mb-answer')")
+    assert names(page)[0] == "Second lab 3-D net"
+
+
+def test_datasets_are_weighed(open_page: Any) -> None:
+    """Across datasets: means of who was scored on all, ranked again when a weight changes; the address keeps it."""
+    page = open_page("leaderboard.html?view=all")
+    rows = page.locator("[data-mb-across=auto] tr[data-entry]:visible")
+    assert rows.count() == len({row["entry"] for row in site_fakes.board()["rows"] if row["track"] == "auto"})
+    assert rows.first.inner_text().split("\t")[1:3] == ["U-Net 2-D", "0.758"]
+    assert not page.locator("table.mb-ranking").is_visible()
+    page.locator("[name=weight]").nth(0).fill("0")
+    assert rows.first.inner_text().split("\t")[:3] == ["1", "Second lab 3-D net", "0.838"]
+    assert "weights=0%2C1%2C1" in page.url
+    page.reload()
+    assert rows.first.inner_text().split("\t")[:3] == ["1", "Second lab 3-D net", "0.838"]
+    page.locator("[name=find]").fill("u-net")
+    assert rows.count() == 1
+
+
+def test_files_of_the_view(open_page: Any) -> None:
+    """JSON and BibTeX hold the rows shown, and nothing that a reader filtered away."""
+    page = open_page("leaderboard.html?data=fakeem@1&controls=no&find=net")
+    with page.expect_download() as waiting:
+        page.locator("[data-mb-file=json]").click()
+    found = json.loads(Path(waiting.value.path()).read_text())["rows"]
+    assert [row["entry"] for row in found] == ["second-lab", "unet"]
+    assert found[1]["iou"] == 0.762
+    with page.expect_download() as waiting:
+        page.locator("[data-mb-file=bibtex]").click()
+    text = Path(waiting.value.path()).read_text()
+    assert text.count("@misc{") == 2
+    assert "mitobench-unet" in text
 
 
 def test_slider_moves_by_keyboard(open_page: Any) -> None:
@@ -192,8 +314,10 @@ def test_from_a_folder(browser: Any, built_site: Path) -> None:
 
 
 def test_search_knows_the_entries(open_page: Any) -> None:
-    """The search box finds an entry by its name, through the list of entries."""
+    """The search box finds an entry by its name, through the list of entries; nothing of it is read before."""
     page = open_page("index.html")
+    read = "performance.getEntriesByType('resource').filter(one => /search/.test(one.name)).length"
+    assert page.evaluate(read) == 0
     page.locator("[data-md-component=search-query]").click()
     page.keyboard.type("second lab")
     page.locator(".md-search-result__link", has_text="Entries").first.wait_for()

@@ -105,6 +105,8 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
         "blind": None,
         "gain": None,
         "parameters": model.parameters,
+        "prompts": model.prompts,
+        "open_weights": model.weights is not None,
         "trained_on": ", ".join(model.training_data) + (" + other data" if model.other_data else ""),
         "initialisation": model.initialisation,
         "contaminated": bool(seen),

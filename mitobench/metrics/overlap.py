@@ -168,9 +168,9 @@ class OverlapTable:
             columns.append(np.where(sizes[index] < smallest, np.uint64(0), ids))
         return reduced(columns[0], columns[1], self.voxels, self.ignored)
 
-    def ignoring(self, true_id: int) -> "OverlapTable":
-        """The table in which one true label marks voxels that do not count (a void label)."""
-        void = self.true_ids == true_id
+    def ignoring(self, *true_ids: int) -> "OverlapTable":
+        """The table in which some true labels mark voxels that do not count (void labels)."""
+        void = np.isin(self.true_ids, np.array(true_ids, np.uint64))
         return reduced(
             np.where(void, np.uint64(0), self.true_ids),
             self.pred_ids,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mitobench.benchmark.pages.facts import Board, Bounds, Json, Reported, Row
+from mitobench.benchmark.pages.facts import Behind, Board, Bounds, Json, Reported, Row
 
 
 def read_board(board: Json) -> Board:
@@ -36,6 +36,9 @@ def _row(row: Mapping[str, Any]) -> Row:
         date=row.get("date") or "",
         initialisation=row.get("initialisation") or "",
         seen=tuple(row.get("contaminated_by") or ()),
+        prompts=row.get("prompts") or "",
+        open_weights=bool(row.get("open_weights")),
+        behind=Behind(**row["versus_best"]) if row.get("versus_best") else None,
     )
 
 

@@ -20,6 +20,19 @@ STATUS_WORDS: dict[str, str] = {
     "withdrawn": "The authors took this row back. It is kept so that old links explain themselves.",
 }
 """The trust ladder, as readers see it."""
+LEARNT_WORDS: dict[str, str] = {
+    "nothing": "nothing (rules, zero-shot)",
+    "this": "this dataset only",
+    "more": "other data",
+}
+"""What a row learnt from, as a filter names it."""
+PROMPT_WORDS: dict[str, str] = {
+    "none": "no prompts",
+    "own": "prompts of its own",
+    "oracle": "prompts from the truth",
+    "person": "prompts by a person",
+}
+"""Where prompts come from, as entries declare it."""
 KIND_WORDS: dict[str, str] = {
     "control": "control",
     "baseline": "baseline",
@@ -46,6 +59,25 @@ class Bounds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Behind:
+    """The paired difference to the best of the group.
+
+    Attributes:
+        difference: Best minus this one.
+        low: Lower end of its interval, or None.
+        high: Upper end, or None.
+        p: Probability of such a difference between equals, after Holm.
+        tied: Whether the two are not told apart.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    tied: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of the leaderboard: one entry on one dataset and track.
 
@@ -66,10 +98,13 @@ class Row:
         blind: Score of the prompt alone, image unopened, or None.
         gain: Share of what the blind score leaves open, or None.
         parameters: Number of weights, or None.
-        trained_on: Splits it learnt from, such as "vnc@1/train".
+        trained_on: Splits it learnt from, such as "vnc@1/train", joined by ", "; " + other data" at the end.
         initialisation: What it started from: "none", "random", or the name of pretrained weights.
         seen: Training splits that show what was scored: that split itself, or others of the same tissue.
         date: Day of scoring, YYYY-MM-DD, or "".
+        prompts: Key of `PROMPT_WORDS`, or "" where nobody said.
+        open_weights: Whether anybody can fetch the weights.
+        behind: How much worse than the best of its group on shared tiles, or None.
     """
 
     entry: str
@@ -92,11 +127,23 @@ class Row:
     initialisation: str = ""
     seen: tuple[str, ...] = ()
     date: str = ""
+    prompts: str = ""
+    open_weights: bool = False
+    behind: Behind | None = None
 
     @property
     def group(self) -> tuple[str, str]:
         """Track and dataset@version: rows are only ever compared inside one group."""
         return self.track, f"{self.dataset}@{self.version}"
+
+    @property
+    def learnt(self) -> str:
+        """Key of `LEARNT_WORDS`: what it learnt from, seen from the split that was scored."""
+        if not self.trained_on:
+            return "nothing"
+        here, more = f"{self.dataset}@{self.version}/", self.trained_on.endswith("+ other data")
+        only = all(part.startswith(here) for part in self.trained_on.split(", "))
+        return "this" if only and not more else "more"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +178,7 @@ class EntryFacts:
         records: Record stem to decoded record.
         curves: Record stem to training curve: lists "step", "train_loss", "val_step", "val_iou".
         gallery: Record stem to the folder of its gallery pictures.
+        overlaps: Record stem to its overlap tables, packed for the browser (see `benchmark.ask.packed`).
     """
 
     key: str
@@ -138,6 +186,7 @@ class EntryFacts:
     records: Mapping[str, Json]
     curves: Mapping[str, Json] = field(default_factory=dict)
     gallery: Mapping[str, Path] = field(default_factory=dict)
+    overlaps: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,15 @@
 """The leaderboard page: controls, the ranking table, interval plots, downloads.
 
-Everything is in the HTML at build time; the script of the site only sorts and hides.
+Everything is in the HTML at build time; the script of the site sorts, hides, and asks again on request.
 """
 
 from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.comparison import HEADLINE, Group, forest, grouped
+from mitobench.benchmark.pages.controls import controls
 from mitobench.benchmark.pages.facts import Board, Reported, Row
+from mitobench.benchmark.pages.overall import overall_tables
 from mitobench.benchmark.pages.ranking_table import ranking_table
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import csv_cell, text
@@ -19,9 +21,9 @@ _LEAD = (
     "*no model at all*."
 )
 _ALL = " [All entries, A to Z](entries/index.md)"
-_GUIDE = " · [What the numbers mean](understand/numbers.md) · [Send your model](do/submit.md)"
+_GUIDE = " · [How to read it](do/board.md) · [What the numbers mean](understand/numbers.md) · [Send your model](do/submit.md)"
 _REPORTED = "stand on a page of their own, each with its protocol. They were not measured here."
-PLOTTED = 20
+PLOTTED = 10
 """Rows of a group that its plot shows, beside the controls; the table shows all."""
 _BEFORE = ("track", "dataset", "version", "split", "rank", "entry", "name", "kind", "status", "seeds")
 _AFTER = ("iou_low", "iou_high", "blind", "gain", "parameters", "trained_on", "initialisation", "date")
@@ -44,7 +46,13 @@ def leaderboard_page(
     """
     groups = grouped(board.rows, track_cards)
     table = ranking_table(groups, metric_cards=metric_cards, track_cards=track_cards)
-    parts = (_controls(groups, track_cards), table, _plots(groups, track_cards))
+    overall = overall_tables(groups, track_cards)
+    parts = (
+        controls(groups, track_cards, across=bool(overall)),
+        f'<section data-mb-by="data">{table}</section>',
+        overall,
+        _plots(groups, track_cards),
+    )
     return html.page(
         "Leaderboard",
         "# Leaderboard",
@@ -77,28 +85,6 @@ def _nothing_yet() -> str:
     return '<p class="mb-note">No entry has been scored yet.</p>'
 
 
-def _controls(groups: Mapping[Group, Sequence[Row]], track_cards: Mapping[str, TrackCard]) -> str:
-    tracks = list(dict.fromkeys(track for track, _ in groups))
-    datasets = sorted({dataset for _, dataset in groups})
-    tabs = "".join(
-        f'<label><input type="radio" name="track" value="{text(track)}"{"" if place else " checked"}>'
-        f"<span>{text(track_cards[track].title if track in track_cards else track)}</span></label>"
-        for place, track in enumerate(tracks)
-    )
-    options = "".join(f'<option value="{text(dataset)}">{text(dataset)}</option>' for dataset in datasets)
-    return (
-        '<form class="mb-controls" data-mb-controls hidden autocomplete="off">'
-        f'<fieldset class="mb-tabs"><legend>Track</legend>{tabs}</fieldset>'
-        f'<label class="mb-field">Dataset <select name="data"><option value="">all</option>{options}</select>'
-        '</label><label class="mb-field">Find <input type="search" name="find" '
-        'placeholder="name, status, training data"></label>'
-        '<label class="mb-field mb-sort-field">Sort by <select name="sort" data-mb-sort></select></label>'
-        '<label class="mb-check"><input type="checkbox" name="controls" checked> show controls</label>'
-        '<button type="reset" class="mb-button">Reset</button>'
-        '<output class="mb-count" data-mb-count aria-live="polite"></output></form>'
-    )
-
-
 def _plots(groups: Mapping[Group, Sequence[Row]], track_cards: Mapping[str, TrackCard]) -> str:
     figures = []
     for (track, dataset), rows in groups.items():
@@ -123,9 +109,14 @@ def _plots(groups: Mapping[Group, Sequence[Row]], track_cards: Mapping[str, Trac
 
 def _downloads() -> str:
     return (
-        '<p class="mb-downloads"><button type="button" class="mb-button" data-mb-csv hidden>CSV of the rows shown'
-        '</button> <a href="data/leaderboard.csv" download>All rows as CSV</a> · '
-        '<a href="data/board.json" download>All rows as JSON</a></p>'
+        '<p class="mb-downloads">'
+        + "".join(
+            f'<button type="button" class="mb-button" data-mb-file="{key}" hidden>{title} of the rows shown</button> '
+            for key, title in (("csv", "CSV"), ("json", "JSON"), ("bibtex", "BibTeX"))
+        )
+        + '<a href="data/leaderboard.csv" download>All rows as CSV</a> · '
+        '<a href="data/board.json" download>All rows as JSON</a> · '
+        '<a href="data/leaderboard.bib" download>All entries as BibTeX</a></p>'
     )
 
 

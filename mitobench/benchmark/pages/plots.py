@@ -38,28 +38,22 @@ class Series:
     kind: str
 
 
-def interval_bar(
-    value: float, *, low: float | None, high: float | None, floor: float | None, label: str
-) -> str:
-    """A score with its interval on a line from 0 to 1, small enough for a table cell.
+def interval_bar(value: float, *, low: float | None, high: float | None) -> str:
+    """A score with its interval on a line from 0 to 1, small enough for a table cell; the style sheet draws it.
+
+    The best score that needs no model is a tick, which the table sets for all rows of a group (`--mb-floor`).
 
     Args:
         value: The score.
         low: Lower end of the interval, or None.
         high: Upper end, or None.
-        floor: Best score that needs no model at all, drawn as a tick, or None.
-        label: What a screen reader says.
     """
-    parts = [
-        f'<svg class="mb-bar" viewBox="0 0 100 12" role="img" aria-label="{text(label)}">',
-        '<line class="mb-bar-rail" x1="0" y1="6" x2="100" y2="6"/>',
-    ]
-    if floor is not None:
-        parts.append(f'<line class="mb-bar-floor" x1="{_at(floor)}" y1="1" x2="{_at(floor)}" y2="11"/>')
-    if low is not None and high is not None:
-        parts.append(f'<line class="mb-bar-range" x1="{_at(low)}" y1="6" x2="{_at(high)}" y2="6"/>')
-    parts.append(f'<circle class="mb-bar-dot" cx="{_at(value)}" cy="6" r="3.2"/></svg>')
-    return "".join(parts)
+    ends = (
+        f";--mb-low:{_unit(low):.3f};--mb-high:{_unit(high):.3f}"
+        if low is not None and high is not None
+        else ""
+    )
+    return f'<i class="mb-bar" style="--mb-at:{_unit(value):.3f}{ends}"></i>'
 
 
 def forest_plot(points: Sequence[Point], *, title: str, axis: str) -> str:
@@ -183,7 +177,3 @@ def _padded(values: Sequence[float]) -> tuple[float, float]:
 
 def _unit(value: float) -> float:
     return min(1.0, max(0.0, value))
-
-
-def _at(value: float) -> str:
-    return f"{100 * _unit(value):.1f}"

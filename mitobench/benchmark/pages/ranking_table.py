@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html, plots
 from mitobench.benchmark.pages.comparison import HEADLINE, Group, best_control, headline
-from mitobench.benchmark.pages.facts import KIND_WORDS, STATUS_WORDS, Row
+from mitobench.benchmark.pages.facts import KIND_WORDS, STATUS_WORDS, Behind, Row
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
@@ -13,8 +13,8 @@ SCORE_COLUMNS = ("iou", "dice", "precision", "recall", "f1_50", "pq")
 """Metrics with a column, in order; the entry page shows all."""
 _CAPTION = (
     "Foreground IoU is pooled: counts are summed over the split, then divided. Brackets hold 95 % intervals from "
-    "resampled tissue; a question mark means too few independent pieces to trust one. Controls and diagnostic "
-    "tracks have no rank."
+    "resampled tissue; a question mark means too few independent pieces to trust one. Shaded rows are not told apart "
+    "from the best of their group. Controls and diagnostic tracks have no rank."
 )
 
 
@@ -82,23 +82,23 @@ def _body(
         f"{text(card.information) if card else ''}"
         f"{' ' + html.chip('diagnostic, not ranked', kind='disputed') if unranked else ''}"
     )
-    lines = "".join(_line(row, columns, floor, prompted=prompted) for row in rows)
+    tick = f' style="--mb-floor:{headline(floor):.3f}"' if floor else ""
+    tied = sum(row.behind is not None and row.behind.tied for row in rows) > 1
+    lines = "".join(_line(row, columns, prompted=prompted, tied=tied) for row in rows)
     return (
-        f'<tbody data-track="{text(track)}" data-data="{text(dataset)}"><tr class="mb-group">'
+        f'<tbody data-track="{text(track)}" data-data="{text(dataset)}"{tick}><tr class="mb-group">'
         f'<th scope="rowgroup" colspan="{width}"><div>{words}</div></th></tr>{lines}</tbody>'
     )
 
 
-def _line(row: Row, columns: Sequence[MetricCard], floor: Row | None, *, prompted: bool) -> str:
-    words = (
-        f"{row.name} {row.entry} {row.kind} {row.status} {row.trained_on} {row.initialisation} {row.dataset}"
-    )
+def _line(row: Row, columns: Sequence[MetricCard], *, prompted: bool, tied: bool) -> str:
+    tied = tied and row.behind is not None and row.behind.tied
     hidden = "mb-prompted" if prompted else "mb-prompted mb-blank"
     status = html.chip(row.status, kind=row.status, tip=STATUS_WORDS.get(row.status, ""))
     cells = [
         f'<td class="mb-rank">{html.number(row.rank, digits=0)}</td>',
-        _name(row),
-        *(_score(row, card, floor) for card in columns),
+        _name(row, tied=tied),
+        *(_score(row, card) for card in columns),
         _cell(html.data_number(row.blind), html.number(row.blind), kind=hidden),
         _cell(html.data_number(row.gain), html.number(row.gain), kind=hidden),
         _cell(html.data_number(row.parameters), html.parameters(row.parameters)),
@@ -106,7 +106,15 @@ def _line(row: Row, columns: Sequence[MetricCard], floor: Row | None, *, prompte
         f"<td>{status}</td>",
         f"<td>{text(row.date) or html.MISSING}</td>",
     ]
-    return f'<tr data-kind="{text(row.kind)}" data-words="{text(words.lower())}">{"".join(cells)}</tr>'
+    facts = {
+        "kind": row.kind,
+        "status": row.status,
+        "learnt": row.learnt,
+        "prompts": row.prompts,
+        "open": "yes" if row.open_weights else "",
+    }
+    marks = "".join(f' data-{name}="{text(value)}"' for name, value in facts.items() if value)
+    return f"<tr{' class=mb-tied' if tied else ''}{marks}>{''.join(cells)}</tr>"
 
 
 def _cell(value: str, shown: str, *, kind: str = "") -> str:
@@ -114,11 +122,13 @@ def _cell(value: str, shown: str, *, kind: str = "") -> str:
     return f'<td{named} data-value="{value}">{shown}</td>'
 
 
-def _name(row: Row) -> str:
+def _name(row: Row, *, tied: bool) -> str:
     chips = "" if row.kind == "submission" else html.chip(KIND_WORDS.get(row.kind, row.kind), kind=row.kind)
     if row.seen:
         tip = f"It learnt from {', '.join(row.seen)}, which shows what was scored here."
         chips += html.chip("saw this tissue", kind="disputed", tip=tip)
+    if tied and row.behind:
+        chips += html.chip("tied for the best", kind="tied", tip=_tie(row.behind))
     start = {"": "", "none": "", "random": "random start"}.get(
         row.initialisation, f"from {row.initialisation}"
     )
@@ -131,17 +141,23 @@ def _name(row: Row) -> str:
     )
 
 
-def _score(row: Row, card: MetricCard, floor: Row | None) -> str:
+def _tie(behind: Behind) -> str:
+    ends = (
+        f" [{behind.low:.3f}, {behind.high:.3f}]"
+        if behind.low is not None and behind.high is not None
+        else ""
+    )
+    return (
+        f"Paired on shared tiles, {behind.difference:.3f}{ends} below the best: not told apart "
+        f"(p = {behind.p:.2f} after Holm's correction)."
+    )
+
+
+def _score(row: Row, card: MetricCard) -> str:
+    """A cell; the script reads more digits than are shown when it sorts or saves."""
     value = row.scores.get(card.key)
     if card.key != HEADLINE or value is None:
-        return _cell(html.data_number(value), html.number(value))
+        return f"<td>{html.number(value)}</td>"
     bounds = row.intervals.get(card.key)
-    bar = plots.interval_bar(
-        value,
-        low=bounds.low if bounds else None,
-        high=bounds.high if bounds else None,
-        floor=headline(floor) if floor else None,
-        label=f"{card.label} {value:.3f}" + (f", best control {headline(floor):.3f}" if floor else ""),
-    )
-    shown = f"<b>{value:.3f}</b>{html.bounds(bounds) if bounds else ''}{bar}"
-    return _cell(html.data_number(value), shown, kind="mb-headline")
+    bar = plots.interval_bar(value, low=bounds.low if bounds else None, high=bounds.high if bounds else None)
+    return f'<td class="mb-headline"><b>{value:.3f}</b>{html.bounds(bounds) if bounds else ""}{bar}</td>'

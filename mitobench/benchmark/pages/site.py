@@ -4,16 +4,20 @@ A plain `mkdocs build --strict` on that folder makes the site; no plugin of ours
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from mitobench.benchmark.pages import cards
+from mitobench.benchmark.pages.bibtex import bibtex
 from mitobench.benchmark.pages.board import read_board
+from mitobench.benchmark.pages.columns import more_scores
 from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
+from mitobench.benchmark.pages.overlaps import overlap_data
 from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing import escape
@@ -23,7 +27,8 @@ from mitobench.segmenter import Progress, no_progress
 
 MARKER = ".mitobench-docs"
 """File that says: this folder is generated, replace it freely."""
-_ASSETS = ("mitobench.css", "mitobench.js")
+_SCRIPTS = ("base", "table", "overall", "board", "slider", "start")
+"""Parts of the one script of the site, in this order."""
 
 
 def write_site_pages(
@@ -108,12 +113,25 @@ def write_site_pages(
     progress(len(entries), len(entries), "entry pages")
     put("data/board.json", escape.json_text(board) + "\n")
     put("data/leaderboard.csv", board_csv(rows, list(metric_cards)))
-    for asset in _ASSETS:
-        put(
-            f"assets/{asset}",
-            files("mitobench.benchmark.pages").joinpath("assets", asset).read_text(encoding="utf-8"),
-        )
+    records = bibtex(entries, rows)
+    put("data/leaderboard.bib", "\n".join(records[key] for key in sorted(records)))
+    data = {"scores": more_scores(rows.rows, metric_cards), "bibtex": records, **overlap_data(entries, rows)}
+    for name, content in data.items():
+        put(f"data/{name}.js", f"mitobench.take({escape.json_text(name)},{escape.json_text(content)});\n")
+    put("data/ask.js", _short(_asset("scripts", "ask.js")))  # read with the tables that it works on
+    for name in ("mitobench.css", "favicon.svg"):
+        put(f"assets/{name}", _asset(name))
+    put("assets/mitobench.js", "".join(_short(_asset("scripts", f"{part}.js")) for part in _SCRIPTS))
     return tuple(written)
+
+
+def _asset(*parts: str) -> str:
+    return files("mitobench.benchmark.pages").joinpath("assets", *parts).read_text(encoding="utf-8")
+
+
+def _short(script: str) -> str:
+    """A script without indents and the comments that have lines of their own."""
+    return re.sub(r"^\s+", "", re.sub(r"^\s*/\*.*?\*/$", "", script, flags=re.S | re.M), flags=re.M)
 
 
 def write_site_config(path: Path, *, docs_dir: Path, site_dir: Path, name: str = "mitobench") -> Path:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mitobench.benchmark.ask import packed
 from mitobench.benchmark.entry import Entry
 from mitobench.benchmark.pages.facts import EntryFacts, Json
 from mitobench.errors import RecordError
@@ -33,6 +34,7 @@ def entry_facts(entry: Entry) -> EntryFacts:
         records={record.name.stem: json.loads(record.to_json()) for record in entry.records},
         curves={stem: read_curve(path) for stem, path in curves.items() if path.is_file()},
         gallery={stem: path for stem, path in gallery.items() if path.is_dir()},
+        overlaps={stem: packed(entry.tables[stem], entry.objects[stem]) for stem in stems},
     )
 
 
