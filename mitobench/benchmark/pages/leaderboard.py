@@ -21,7 +21,10 @@ _LEAD = (
     "*no model at all*."
 )
 _ALL = " [All entries, A to Z](entries/index.md)"
-_GUIDE = " · [How to read it](do/board.md) · [What the numbers mean](understand/numbers.md) · [Send your model](do/submit.md)"
+_GUIDE = (
+    " · [How to read it](do/board.md) · [What the numbers mean](understand/numbers.md)"
+    " · [Send your model](do/submit.md)"
+)
 _REPORTED = "stand on a page of their own, each with its protocol. They were not measured here."
 PLOTTED = 10
 """Rows of a group that its plot shows, beside the controls; the table shows all."""
