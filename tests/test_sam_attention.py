@@ -64,7 +64,7 @@ def test_every_block_is_folded_and_no_weight_changes_its_name() -> None:
     assert inside == names
 
 
-class _Seen(TorchDispatchMode):
+class Seen(TorchDispatchMode):
     """Every operation that runs, and the number of elements of each answer."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def test_no_array_of_tokens_by_tokens_is_made() -> None:
     tokens = torch.randn(1, 24, 24, 24)
     largest = {}
     for name, module in (("original", original), ("folded", folded)):
-        with _Seen() as seen, torch.no_grad():
+        with Seen() as seen, torch.no_grad():
             module(tokens)
         largest[name] = max(seen.sizes)
         if name == "folded":
@@ -101,7 +101,7 @@ def test_encoding_waits_for_nothing() -> None:
     No operation of a forward pass reads a value back, copies to another device or indexes by a mask.
     """
     sam = build_sam(TOY_SHAPE, seed=0)
-    with _Seen() as seen, torch.no_grad():
+    with Seen() as seen, torch.no_grad():
         sam.image_encoder.blocks[1](torch.randn(1, 4, 4, 32))
     forbidden = ("_local_scalar_dense", "nonzero", "index.Tensor", "index_put", "_to_copy", "arange")
     assert not [name for name in seen.names if any(part in name for part in forbidden)]
