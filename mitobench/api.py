@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mitobench.errors import BadInputError
 from mitobench.segmenter import Progress, Segmenter, no_progress
 
 if TYPE_CHECKING:
@@ -115,10 +114,11 @@ def score(
 ) -> "Record":
     """Score a prediction on disk against the truth of a split.
 
+    Of a large split, a run that was killed goes on from notes in the data root.
+
     Args:
-        path: A container (`prediction.zarr.zip`) or the folder that `mitobench predict` wrote it into; or a folder
-            with one array file per volume (`<volume>.npy`, `.tif`, `.zarr`, `.h5`, `.nii.gz`, or a folder of PNG
-            slices), or that one file.
+        path: A container (`prediction.zarr.zip`) or the folder with it; or a folder with one array file per volume
+            (`<volume>.npy`, `.tif`, `.zarr`, `.h5`, `.nii.gz`, or a folder of PNG slices), or that one file.
         dataset: Dataset key.
         split: Which split.
         track: What the model knew at test time.
@@ -144,6 +144,7 @@ def score(
     """
     from mitobench.benchmark import score as scoring
     from mitobench.datasets import load_split
+    from mitobench.datasets.roots import data_root
     from mitobench.workers import open_workers
 
     volumes = load_split(dataset, split, version=version)
@@ -162,6 +163,7 @@ def score(
             only_container=only_container,
             surfaces=surfaces,
             crew=crew,
+            journal=data_root() / "journals",
             progress=progress,
         )
 
@@ -257,16 +259,14 @@ def pack(
         track: What the model knew at test time.
         version: Split version; the newest when None.
         seed: Of the model.
-        column: The column of a Hugging Face dataset that holds labels; its rows say where they belong by "volume"
-            and "origin", as those of `Split.to_hf` do.
+        column: Holds the labels of a Hugging Face dataset; rows say where they belong as those of `Split.to_hf` do.
         progress: Told about finished pieces.
 
     Returns:
         `out`, which scores exactly as the source does.
 
     Raises:
-        MissingExtraError: A column of a folder, and Hugging Face `datasets` is not installed.
-        BadInputError: What cannot be scored cannot be packed either.
+        BadInputError: It could not be scored either.
     """
     from mitobench.benchmark.column import column_volumes
     from mitobench.benchmark.pack import pack_prediction
@@ -279,10 +279,6 @@ def pack(
     if column is not None:
         rows = hub.open_saved(given) if isinstance(given, Path) else given
         given = column_volumes(rows, column, volumes=volumes)
-    elif not isinstance(given, Path):
-        raise BadInputError(
-            f"A {type(given).__name__} was given and no column. Name the column that holds labels."
-        )
     return pack_prediction(
         given,
         Path(out),

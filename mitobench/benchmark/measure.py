@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource
+from mitobench.benchmark.journal import VolumeNotes
 from mitobench.benchmark.schema import Region
 from mitobench.benchmark.stream import Counted, count_false, count_volume
 from mitobench.benchmark.tiles import tile_grid
@@ -47,6 +48,7 @@ def measure_volume(
     connectivity: int,
     surfaces: bool,
     crew: Workers,
+    notes: VolumeNotes | None = None,
     progress: Progress = no_progress,
 ) -> Measured:
     """Count and measure one volume; the same for any workers.
@@ -58,10 +60,11 @@ def measure_volume(
         connectivity: Neighbours that join semantic voxels.
         surfaces: Measure surfaces too.
         crew: Who does the work. The distances of the whole surface are always measured here.
+        notes: What an earlier run gave, and where this one notes what it gives.
         progress: Told about finished blocks, slabs and groups.
     """
     counted = count_volume(
-        volume, prediction, kind=kind, connectivity=connectivity, crew=crew, progress=progress
+        volume, prediction, kind=kind, connectivity=connectivity, crew=crew, notes=notes, progress=progress
     )
     region = Region(
         volume=volume.name,
@@ -71,7 +74,11 @@ def measure_volume(
         ignored_voxels=int(counted.sums.table.ignored.sum()),
     )
     grid = tile_grid(region, [row.voxels for row in counted.objects if row.side == "true"])
-    false = count_false(volume, prediction, grid=grid, crew=crew, progress=progress)
+    false = None if notes is None else notes.numbers("false")
+    if false is None:
+        false = count_false(volume, prediction, grid=grid, crew=crew, progress=progress)
+        if notes is not None:
+            notes.put_numbers("false", false)
     if not surfaces:
         return Measured(region=region, counted=counted, false=false, surface=None, outlines=None)
     sides: dict[str, Any] = {

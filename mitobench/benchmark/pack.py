@@ -76,6 +76,10 @@ def _opened(
 ) -> tuple[LabelKind | None, dict[str, ArraySource]]:
     """What the labels are said to mean, and the labels of every volume."""
     names = [volume.name for volume in volumes]
+    if not isinstance(source, Path | Mapping):
+        raise BadInputError(
+            f"A {type(source).__name__} was given and no column. Name the column that holds labels."
+        )
     if not isinstance(source, Path):
         return None, {name: source[name] for name in names}
     found = find_prediction(source, volumes=volumes)

@@ -1,5 +1,6 @@
 """A prediction on disk and the truth in, a Record out. The arithmetic of the scores lives in `metrics`."""
 
+import math
 import platform
 import time
 from collections.abc import Iterable, Sequence
@@ -9,11 +10,14 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import ValidationError
 
 from mitobench import __version__
+from mitobench.arrays import ArraySource
 from mitobench.benchmark.container import OpenPrediction, open_prediction
 from mitobench.benchmark.intervals import intervals
+from mitobench.benchmark.journal import Journal, VolumeNotes
 from mitobench.benchmark.measure import Measured, measure_volume
 from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record, explain
@@ -32,9 +36,11 @@ from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics import SurfaceTable, surface_scores
 from mitobench.segmenter import Progress, no_progress
-from mitobench.volume import Volume
+from mitobench.volume import LabelKind, Volume
 from mitobench.workers import Workers, open_workers
 
+NOTED_VOXELS = 1 << 28
+"""Voxels of a split from which on notes are worth their while."""
 PACKAGES = ("numpy", "zarr", "connected-components-3d", "fastremap", "pydantic")
 """Packages whose versions a record keeps: they touch the numbers."""
 
@@ -56,6 +62,7 @@ def score_prediction(
     surfaces: bool = True,
     who: Who = "submitter",
     crew: Workers | None = None,
+    journal: Path | None = None,
     progress: Progress = no_progress,
 ) -> Record:
     """Score a prediction.
@@ -76,6 +83,7 @@ def score_prediction(
         surfaces: Measure surfaces too. Memory and time grow with them; without it those scores are left out.
         who: Who runs this.
         crew: Who does the work; threads of this process when None. The record is the same whoever it is.
+        journal: Folder of notes, by which a run of a large split that was killed goes on when it is scored again.
         progress: Told about finished slabs.
 
     Returns:
@@ -96,12 +104,25 @@ def score_prediction(
     surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
 
     how: dict[str, Any] = {"kind": opened.kind, "connectivity": connectivity, "surfaces": surfaces}
+    asked = {**how, "manifest": manifest_sha256, "split": split, "missing": opened.missing}
+    large = sum(math.prod(volume.shape) for volume in volumes) >= NOTED_VOXELS
+    notes = Journal(journal, Path(path), asked, progress=progress) if journal and large else None
     with nullcontext(crew) if crew else open_workers() as workers:
         measured = {
             volume.name: measure_volume(
-                volume, opened.arrays[volume.name], **how, crew=workers, progress=progress
+                volume,
+                opened.arrays[volume.name],
+                **how,
+                crew=workers,
+                notes=notes.volume(volume.name) if notes else None,
+                progress=progress,
             )
             for volume in volumes
+        }
+        roots = {
+            name: _root(array, notes.volume(name) if notes else None, opened.kind, workers, progress)
+            for name, array in opened.arrays.items()
+            if name not in opened.missing
         }
     fields = {
         "scorer": f"mitobench {__version__}",
@@ -114,10 +135,13 @@ def score_prediction(
         "manifest_sha256": manifest_sha256,
         "regions": tuple(found.region for found in measured.values()),
         "truth": Truth(kind=volumes[0].label_kind, connectivity=_joined(volumes[0].label_kind, connectivity)),
-        "prediction": _prediction(opened, connectivity),
+        "prediction": _prediction(opened, connectivity, roots),
         "definitions": Definitions(connectivity=connectivity),
     }
-    return _record(measured, fields, split=split, who=who, started=started)
+    record = _record(measured, fields, split=split, who=who, started=started)
+    if notes:
+        notes.close()
+    return record
 
 
 def _check_truth(volumes: Sequence[Volume], dataset: str, split: str) -> None:
@@ -155,16 +179,24 @@ def _joined(kind: str, connectivity: Literal[6, 26]) -> Literal[6, 26] | None:
     return connectivity if kind == "semantic" else None
 
 
-def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26]) -> Prediction:
+def _root(
+    array: ArraySource, notes: VolumeNotes | None, kind: LabelKind, crew: Workers, progress: Progress
+) -> str:
+    """Hash of the labels of one volume, from the notes where they have it."""
+    if notes is not None and (kept := notes.numbers("root")) is not None:
+        return kept.astype(np.uint8).tobytes().hex()
+    root = label_root(array, kind=kind, crew=crew, progress=progress)
+    if notes is not None:
+        notes.put_numbers("root", np.frombuffer(bytes.fromhex(root), np.uint8))
+    return root
+
+
+def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26], roots: dict[str, str]) -> Prediction:
     seconds = opened.manifest.seconds if opened.manifest else {}
     return Prediction(
         kind=opened.kind,
         connectivity=_joined(opened.kind, connectivity),
-        label_roots={
-            name: label_root(array, kind=opened.kind)
-            for name, array in opened.arrays.items()
-            if name not in opened.missing
-        },
+        label_roots=roots,
         missing=opened.missing,
         seconds=sum(seconds.values()) if seconds else None,
     )

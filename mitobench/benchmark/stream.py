@@ -17,7 +17,7 @@ from mitobench.benchmark.tiles import tile_index
 from mitobench.metrics import OverlapTable
 from mitobench.metrics.object_sums import ObjectSums
 from mitobench.metrics.reading import readable
-from mitobench.metrics.spread import PairSums, count_pair, sum_block
+from mitobench.metrics.spread import Notes, PairSums, count_pair, sum_block
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Index3, LabelKind, Volume
 from mitobench.workers import Workers
@@ -51,6 +51,7 @@ def count_volume(
     kind: LabelKind,
     connectivity: int = 6,
     crew: Workers | None = None,
+    notes: Notes | None = None,
     progress: Progress = no_progress,
 ) -> Counted:
     """Count overlaps and objects of one volume; the same for any chunking and number of workers.
@@ -64,12 +65,14 @@ def count_volume(
         kind: What the predicted labels mean.
         connectivity: Neighbours that join semantic voxels.
         crew: Who does the work; threads when None.
+        notes: What an earlier run gave, and where this one notes what it gives; needs a crew.
         progress: Told about finished blocks.
     """
     found = count_pair(
         functools.partial(sum_block, shape=volume.shape),
         PairSums.empty(),
         crew=crew,
+        notes=notes,
         progress=progress,
         what=f"counting {volume.name}",
         labels_true=volume.labels,

@@ -26,6 +26,26 @@ PARTS = 4
 """Slabs for each worker, so that none waits long for the slowest."""
 
 
+NOTED = 64
+"""Slabs, however many workers, where what they gave is kept for a run that goes on."""
+
+
+class Notes(Protocol):
+    """Keeps what slabs gave, so that a run that was killed need not count them again."""
+
+    def has(self, slab: slice) -> bool:
+        """Whether a slab is there."""
+        ...
+
+    def get(self, slab: slice) -> Any:
+        """What it gave."""
+        ...
+
+    def put(self, slab: slice, found: Any) -> None:
+        """Keep what it gave."""
+        ...
+
+
 class Countable(Protocol):
     """What a block gives: it adds, and its ids can be renamed; an `OverlapTable`, for one."""
 
@@ -88,6 +108,7 @@ def count_pair(
     nothing: C,
     *,
     crew: Workers | None = None,
+    notes: Notes | None = None,
     progress: Progress = no_progress,
     what: str = "counting voxels",
     **pair: Any,
@@ -98,6 +119,7 @@ def count_pair(
         work: What a block gives; of a module, if other processes are to do it.
         nothing: What no block gives.
         crew: Who does it; threads of this process when None.
+        notes: What an earlier run of the same work gave, and where this one notes what it gives; needs a crew.
         progress: Told about finished blocks or slabs.
         what: What progress is told.
         pair: The arrays and what they mean, as for `PairBlocks`.
@@ -110,15 +132,24 @@ def count_pair(
         DtypeError: An array is not integer or bool.
         BadInputError: A negative id, or no such connectivity.
     """
-    if crew is None or crew.local:
+    if crew is None or (crew.local and notes is None):
         blocks = PairBlocks(**pair, workers=None if crew is None else crew.count)
         return _counted(blocks, work, nothing, progress=progress, what=what)
-    slabs = list(_slabs(PairBlocks(**pair, workers=1), crew.count * PARTS))
-    tasks = (_Task(_packed(pair, slab), work, nothing, slab) for slab in slabs)
+    slabs = list(_slabs(PairBlocks(**pair, workers=1), crew.count * PARTS if notes is None else NOTED))
+    known = [notes is not None and notes.has(slab) for slab in slabs]
+    tasks = (
+        _Task(pair if crew.local else _packed(pair, slab), work, nothing, slab)
+        for slab, there in zip(slabs, known, strict=True)
+        if not there
+    )
+    fresh = crew.map(_count_slab, tasks)
     seams = [Seams(connectivity=pair.get("connectivity", 6)) for _ in range(2)]
     masks = [pair.get(f"kind_{side}") == "semantic" for side in ("true", "pred")]
     total = nothing
-    for done, (count, ends) in enumerate(crew.map(_count_slab, tasks), start=1):
+    for done, (slab, there) in enumerate(zip(slabs, known, strict=True), start=1):
+        count, ends = notes.get(slab) if notes and there else next(fresh)
+        if notes and not there:
+            notes.put(slab, (count, ends))
         true, pred = (_shifted(seam, end) for seam, end in zip(seams, ends, strict=True))
         total += count.renamed(true=true, pred=pred)
         progress(done, len(slabs), what)
