@@ -283,6 +283,18 @@ def _train(key: str, out: Path, *, resume: bool = False, at: Callable[[int], Non
     )
 
 
+@pytest.mark.parametrize(("compile_", "times"), [("on", 1), ("auto", 0), ("off", 0)])
+def test_compiling_is_for_those_who_ask(
+    compile_: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """compile=on compiles what is trained, once; auto leaves a processor alone."""
+    asked: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: asked.append(self))
+    settings = {**TOY, "steps": 1, "channels": 2, "compile": compile_}
+    train_baseline("unet", train=[discs()], val=[], out=tmp_path, settings=settings)
+    assert len(asked) == times
+
+
 def test_seeds_fix_the_result(tmp_path: Path) -> None:
     """Equal seeds give equal bytes, whatever random numbers were drawn before; other seeds do not."""
     volume, settings = discs(), {**TOY, "steps": 2}

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mitobench.baselines import train_baseline
+from mitobench.baselines.curve import Curve
 from mitobench.baselines.runtime import torch_threads
 from mitobench.baselines.sam.shapes import SHAPES
 from tests.baseline_toys import TOY, discs
@@ -45,6 +46,9 @@ def _train(recipe: str, out: Path, event: Event, *, resume: bool) -> Path:
     with pytest.MonkeyPatch.context() as patch, torch_threads(1):
         patch.setattr(Path, "replace", reported)
         patch.setitem(SHAPES, "sam-vit-tiny", TOY_SHAPE)
+        patch.setattr(
+            Curve, "_draw", lambda _, path: path.write_bytes(b"a picture")
+        )  # plotting takes longest
         return train_baseline(
             baseline,
             train=[discs(slices=2)],
