@@ -24,3 +24,16 @@ def test_what_hints_are_worth_is_measured() -> None:
     ):
         pair = " and ".join(f"{table[dataset, what]:.{digits}f}" for dataset in ("vnc", "cdeep3m"))
         assert f"| {pair} {words} |" in page
+
+
+def test_the_historic_table_is_measured() -> None:
+    """The recipe's table in docs/understand/numbers.md holds what benchmarks/historic.py printed, row by row."""
+    printed = (ROOT / "benchmarks" / "results" / "historic.md").read_text()
+    rows = re.findall(
+        r"^\| vnc \| ([^|]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", printed, flags=re.MULTILINE
+    )
+    page = (ROOT / "docs" / "understand" / "numbers.md").read_text()
+    part = page.partition("## The recipe, run again")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| [^|]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", part, flags=re.MULTILINE)
+    assert len(rows) == 5
+    assert shown == [tuple(numbers) for _, *numbers in rows]
