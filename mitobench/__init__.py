@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mitobench.api import evaluate as evaluate
-    from mitobench.api import load_hf as load_hf
     from mitobench.api import predict as predict
     from mitobench.api import score as score
     from mitobench.benchmark.record import Record as Record
@@ -16,10 +15,14 @@ if TYPE_CHECKING:
     from mitobench.datasets import load_card as load_card
     from mitobench.datasets import load_split as load_split
     from mitobench.datasets.export import export_dataset as export_dataset
+    from mitobench.datasets.hub import load_hf as load_hf
     from mitobench.datasets.view import view as view
     from mitobench.entries import load_entry as load_entry
+    from mitobench.inference import Inference as Inference
+    from mitobench.inference import segment_file as segment_file
     from mitobench.metrics import score_arrays as score_arrays
     from mitobench.metrics import score_labels as score_labels
+    from mitobench.models import ModelSource as ModelSource
     from mitobench.models import load_segmenter as load_segmenter
     from mitobench.models import train as train
     from mitobench.morphology import measure_labels as measure_labels
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Inference": "mitobench.inference",
+    "ModelSource": "mitobench.models",
     "PatchDataset": "mitobench.patches",
     "PatchStream": "mitobench.patches",
     "RandomPatchSampler": "mitobench.patches",
@@ -48,7 +53,7 @@ _HOME = {
     "list_datasets": "mitobench.datasets",
     "load_card": "mitobench.datasets",
     "load_entry": "mitobench.entries",
-    "load_hf": "mitobench.api",
+    "load_hf": "mitobench.datasets.hub",
     "load_segmenter": "mitobench.models",
     "load_split": "mitobench.datasets",
     "measure_labels": "mitobench.morphology",
@@ -56,6 +61,7 @@ _HOME = {
     "score": "mitobench.api",
     "score_arrays": "mitobench.metrics",
     "score_labels": "mitobench.metrics",
+    "segment_file": "mitobench.inference",
     "stitch_patches": "mitobench.patches",
     "train": "mitobench.models",
     "view": "mitobench.datasets.view",

@@ -1,32 +1,16 @@
 """Where data, models and scores meet: predict, score, evaluate. No arithmetic and no leaderboard lives here."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mitobench.segmenter import Progress, Segmenter, no_progress
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset
 
     from mitobench.benchmark.record import Record
     from mitobench.benchmark.validate import Finding
-
-
-def load_hf(name: str, *, patch_shape: tuple[int, ...] = (256, 256), **options: Any) -> "DatasetDict":
-    """All labelled splits of a dataset, cut into patches, as a Hugging Face DatasetDict.
-
-    Args:
-        name: Dataset key.
-        patch_shape: (y, x) or (z, y, x) in voxels.
-        options: Passed to `Split.to_hf`.
-
-    Raises:
-        MissingExtraError: Hugging Face `datasets` is not installed.
-    """
-    from mitobench.datasets import hub
-
-    return hub.load_hf(name, patch_shape=patch_shape, **options)
+    from mitobench.inference import Inference
 
 
 def predict(
@@ -39,9 +23,12 @@ def predict(
     version: int | None = None,
     seed: int = 0,
     probabilities: bool = False,
+    how: "Inference | None" = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Run a model over a split, one volume at a time, and write its prediction container.
+
+    Networks run block by block, and memory does not grow with the volume. Run again, a stopped prediction goes on.
 
     Args:
         segmenter: Anything with a card and a `segment` method.
@@ -53,7 +40,8 @@ def predict(
         version: Split version; the newest when None.
         seed: Of the model; goes into the record's name.
         probabilities: Keep the probability maps too, beside the container.
-        progress: Told about finished slices.
+        how: Devices, processes, machines, and how objects are told apart; the labels do not depend on who works.
+        progress: Told about finished slices or blocks.
 
     Returns:
         `out`, which `score`, `validate` and `pack` take.
@@ -63,7 +51,8 @@ def predict(
     """
     from mitobench.benchmark import container, tracks
     from mitobench.datasets import load_split
-    from mitobench.prompted import check_track, segment_prompted
+    from mitobench.inference import Inference, open_blocks, predict_into
+    from mitobench.prompted import check_track
 
     tracks.load_track(track)
     if track != "auto":
@@ -78,21 +67,17 @@ def predict(
         model=segmenter.card.key,
         seed=seed,
     )
-    for volume in volumes:
-        if writer.has(volume.name):
-            continue
-        started = time.perf_counter()
-        if track == "auto":
-            found = segmenter.segment(volume.image, voxel_size_nm=volume.voxel_size_nm, progress=progress)
-        else:
-            found = segment_prompted(segmenter, volume, track=track, progress=progress)
-        writer.add(
-            volume.name,
-            labels=found.labels,
-            kind=found.kind,
-            probability=found.probability if probabilities else None,
-            seconds=time.perf_counter() - started,
-        )
+    with open_blocks(segmenter, how or Inference()) as work:
+        for volume in volumes:
+            predict_into(
+                writer,
+                volume,
+                segmenter=segmenter,
+                work=work,
+                track=track,
+                probabilities=probabilities,
+                progress=progress,
+            )
     return writer.finish()
 
 
@@ -246,6 +231,7 @@ def pack(
     version: int | None = None,
     seed: int = 0,
     column: str | None = None,
+    layout: str | None = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Copy a prediction of any readable form into the canonical container; nothing is resampled.
@@ -260,6 +246,7 @@ def pack(
         version: Split version; the newest when None.
         seed: Of the model.
         column: Holds the labels of a Hugging Face dataset; rows say where they belong as those of `Split.to_hf` do.
+        layout: "nnunet", "mitonet" or "micro-sam" for a folder that this tool wrote; None for files named by volume.
         progress: Told about finished pieces.
 
     Returns:
@@ -269,6 +256,7 @@ def pack(
         BadInputError: It could not be scored either.
     """
     from mitobench.benchmark.column import column_volumes
+    from mitobench.benchmark.foreign import foreign_labels
     from mitobench.benchmark.pack import pack_prediction
     from mitobench.benchmark.tracks import load_track
     from mitobench.datasets import hub, load_split
@@ -276,7 +264,10 @@ def pack(
     load_track(track)
     volumes = load_split(dataset, split, version=version)
     given: Any = Path(source) if isinstance(source, str | Path) else source
-    if column is not None:
+    kind = None
+    if layout is not None:
+        kind, given = foreign_labels(given, layout, volumes=volumes)
+    elif column is not None:
         rows = hub.open_saved(given) if isinstance(given, Path) else given
         given = column_volumes(rows, column, volumes=volumes)
     return pack_prediction(
@@ -289,5 +280,6 @@ def pack(
         track=track,
         model=model,
         seed=seed,
+        kind=kind,
         progress=progress,
     )

@@ -1,10 +1,48 @@
 """Models made ready: trained on a split, or loaded to predict. What a network is lives in the baselines."""
 
+import functools
+import hashlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from mitobench.errors import BadInputError, UnknownNameError
 from mitobench.segmenter import Progress, Segmenter, no_progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Where a model comes from, so that other processes and machines can load it too.
+
+    Attributes:
+        source: A checkpoint folder, or the key of a baseline that runs untrained.
+        weights: Official weights for a baseline that takes them.
+        seed: Of a random initialisation.
+        sha256: Of the checkpoint's weights when this was made; a later checkpoint in that folder is another model.
+    """
+
+    source: str
+    weights: Path | None = None
+    seed: int = 0
+    sha256: str = ""
+
+    @classmethod
+    def of(cls, source: str | Path, *, weights: Path | None = None, seed: int = 0) -> Self:
+        """Take note of a model as it is now; arguments as for `load_segmenter`."""
+        card = Path(source) / "checkpoint.json"
+        sha256 = hashlib.sha256(card.read_bytes()).hexdigest() if card.is_file() else ""
+        where = str(Path(source).resolve()) if sha256 else str(source)
+        return cls(source=where, weights=weights, seed=seed, sha256=sha256)
+
+    def load(self, device: str = "cpu") -> Segmenter:
+        """The model, ready on a device; kept for the next call. Errors as in `load_segmenter`."""
+        return _loaded(self, device)
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(model: ModelSource, device: str) -> Segmenter:
+    return load_segmenter(model.source, device=device, weights=model.weights, seed=model.seed)
 
 
 def load_segmenter(

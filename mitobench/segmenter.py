@@ -104,7 +104,7 @@ class BlockSegmenter(Segmenter, Protocol):
         """Where the blocks of a volume lie, z slowest; together they cover it, and none overlap."""
         ...
 
-    def grey_ends(self, image: NDArray[np.uint8]) -> tuple[float, float]:
+    def grey_ends(self, image: Any) -> tuple[float, float]:
         """What has to be known of the whole image before its blocks: the grey values that become black and white."""
         ...
 

@@ -87,7 +87,7 @@ class Workers:
 
 
 @contextmanager
-def open_workers(workers: int = 0, scheduler: str | None = None) -> Iterator[Workers]:
+def open_workers(workers: int = 0, scheduler: str | None = None, *, threads: int = 0) -> Iterator[Workers]:
     """Open workers for some time; they are gone when the block is left, also by an error or Ctrl-C.
 
     Args:
@@ -95,6 +95,7 @@ def open_workers(workers: int = 0, scheduler: str | None = None) -> Iterator[Wor
             More: that many other processes.
         scheduler: Address of a Dask scheduler, such as "tcp://10.0.0.1:8786"; its workers do the work. They have to
             see the same files under the same paths.
+        threads: How many threads workers=0 means, instead of one for each processor.
 
     Raises:
         BadInputError: A negative number, or both workers and a scheduler.
@@ -116,13 +117,14 @@ def open_workers(workers: int = 0, scheduler: str | None = None) -> Iterator[Wor
             yield crew
         return
     pool: Executor
+    count = workers or threads or os.cpu_count() or 1
     if workers > 1:
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_become_worker)
     else:
-        pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+        pool = ThreadPoolExecutor(count)
     with pool:
         try:
-            yield Workers(pool.submit, count=workers or os.cpu_count() or 1, local=workers <= 1)
+            yield Workers(pool.submit, count=count, local=workers <= 1)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

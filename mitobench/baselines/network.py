@@ -128,7 +128,7 @@ class NetworkSegmenter:
         """Where the blocks of a volume lie, z slowest; the same for any number of workers."""
         return volume_blocks(self.view.axes(shape))
 
-    def grey_ends(self, image: NDArray[np.uint8]) -> tuple[float, float]:
+    def grey_ends(self, image: Any) -> tuple[float, float]:
         """The grey values of the whole image that become 0 and 255."""
         grey = grey_range(image)
         return grey.low, grey.high

@@ -1,17 +1,54 @@
-"""Commands about models: finetune, predict, demo."""
+"""Commands about models: finetune, predict, segment, demo."""
 
 import os
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitobench.cli.console import print_json, print_table, progress_bar, say
 from mitobench.errors import BadInputError
 
+if TYPE_CHECKING:
+    from mitobench.inference import Inference
+
 Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or cuda:N.")]
+Devices = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, cuda:N, or several that share the work: cuda:0,cuda:1.")
+]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Model = Annotated[
+    str, typer.Argument(help="A checkpoint folder, or the key of a baseline that runs untrained.")
+]
+Weights = Annotated[Path | None, typer.Option(help="Official weights (.pth) for a SAM baseline.")]
+Probabilities = Annotated[bool, typer.Option("--probabilities", help="Keep the probability maps.")]
+WorkerCount = Annotated[int, typer.Option("--workers", help="Processes; 1 works in this one.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
+]
+SeedNm = Annotated[
+    float,
+    typer.Option("--seed-nm", help="For the watershed: parts further than this from the edge are seeds."),
+]
+MinVoxels = Annotated[int, typer.Option("--min-voxels", help="For the watershed: smaller objects go.")]
+
+
+class InstancesChoice(StrEnum):
+    """How objects are told apart, as the command line knows it."""
+
+    components = "components"
+    watershed = "watershed"
+
+
+InstancesBy = Annotated[
+    InstancesChoice,
+    typer.Option(
+        "--instances", help="components: a mask, whose connected parts are objects. watershed: ids."
+    ),
+]
 Version = Annotated[int | None, typer.Option(help="Split version; the newest by default.")]
 
 
@@ -82,25 +119,27 @@ def _parse_settings(pairs: list[str], known: list[str], baseline: str) -> dict[s
 
 
 def predict(
-    model: Annotated[
-        str, typer.Argument(help="A checkpoint folder, or the key of a baseline that runs untrained.")
-    ],
+    model: Model,
     dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Prediction folder to write.")],
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     track: Annotated[str, typer.Option(help="What the model knows at test time.")] = "auto",
-    weights: Annotated[Path | None, typer.Option(help="Official weights (.pth) for a SAM baseline.")] = None,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Keep the probability maps.")
-    ] = False,
-    device: Device = "cpu",
+    weights: Weights = None,
+    probabilities: Probabilities = False,
+    device: Devices = "cpu",
+    workers: WorkerCount = 1,
+    scheduler: Scheduler = None,
+    instances: InstancesBy = InstancesChoice.components,
+    seed_nm: SeedNm = 75.0,
+    min_voxels: MinVoxels = 0,
     seed: Seed = 0,
     version: Version = None,
 ) -> None:
     """Run a model over a split and write its prediction; run again to finish a stopped one."""
     from mitobench import api, models
 
-    segmenter = models.load_segmenter(model, device=device, weights=weights, seed=seed)
+    how = _inference(device, workers, scheduler, instances, seed_nm, min_voxels)
+    segmenter = models.load_segmenter(model, device=how.devices[0], weights=weights, seed=seed)
     with progress_bar() as progress:
         folder = api.predict(
             segmenter,
@@ -111,10 +150,77 @@ def predict(
             version=version,
             seed=seed,
             probabilities=probabilities,
+            how=replace(how, source=models.ModelSource.of(model, weights=weights, seed=seed)),
             progress=progress,
         )
     say(f"Prediction in {folder}. Next:")
     say(f"mitobench score {folder} --dataset {dataset} --split {split} --track {track}")
+
+
+def segment(
+    model: Model,
+    image: Annotated[
+        Path, typer.Argument(help="zarr, npy, TIFF, HDF5, NIfTI or a folder of slices, (z, y, x) uint8.")
+    ],
+    out: Annotated[Path, typer.Option(help="The zarr folder to write.")],
+    voxel_size: Annotated[str, typer.Option(metavar="Z,Y,X", help="Nanometres per voxel, such as 30,8,8.")],
+    weights: Weights = None,
+    probabilities: Probabilities = False,
+    device: Devices = "cpu",
+    workers: WorkerCount = 1,
+    scheduler: Scheduler = None,
+    instances: InstancesBy = InstancesChoice.components,
+    seed_nm: SeedNm = 75.0,
+    min_voxels: MinVoxels = 0,
+    seed: Seed = 0,
+) -> None:
+    """Segment a volume of your own, of any size, into a zarr array; run again to finish a stopped one."""
+    from mitobench.inference import segment_file
+
+    how = _inference(device, workers, scheduler, instances, seed_nm, min_voxels)
+    with progress_bar() as progress:
+        written = segment_file(
+            model,
+            image,
+            out,
+            voxel_size_nm=_voxel_size(voxel_size),
+            how=how,
+            weights=weights,
+            seed=seed,
+            probabilities=probabilities,
+            progress=progress,
+        )
+    say(f"Labels in {written}.")
+
+
+def _inference(
+    device: str,
+    workers: int,
+    scheduler: str | None,
+    instances: InstancesChoice,
+    seed_nm: float,
+    min_voxels: int,
+) -> "Inference":
+    from mitobench.components.watershed import WatershedRule
+    from mitobench.inference import Inference
+
+    return Inference(
+        devices=tuple(name.strip() for name in device.split(",")),
+        workers=workers,
+        scheduler=scheduler,
+        instances=instances.value,
+        rule=WatershedRule(seed_nm=seed_nm, min_voxels=min_voxels),
+    )
+
+
+def _voxel_size(text: str) -> tuple[float, float, float]:
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInputError(
+            f"--voxel-size is {text!r}; expected three numbers in nm, z first, such as 30,8,8."
+        ) from None
+    return z, y, x
 
 
 def demo(
@@ -138,3 +244,4 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(finetune)
     app.command()(predict)
+    app.command()(segment)

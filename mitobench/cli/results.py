@@ -107,6 +107,10 @@ def pack(
         str | None, typer.Option(help="PATH is a saved Hugging Face dataset; labels are in this column.")
     ] = None,
     version: Version = None,
+    layout: Annotated[
+        str | None,
+        typer.Option("--from", help="The tool that wrote the folder: nnunet, mitonet or micro-sam."),
+    ] = None,
 ) -> None:
     """Copy a prediction of any form (npy, TIFF, HDF5, ...) into the canonical container; nothing is resampled."""
     from mitobench import api
@@ -122,6 +126,7 @@ def pack(
             version=version,
             seed=seed,
             column=column,
+            layout=layout,
             progress=progress,
         )
     say(f"Packed into {written}. Next:")

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mitobench.arrays import ArraySource
 from mitobench.arrays.npy import TEMPORARY_SUFFIX
 from mitobench.arrays.writers import settle, temporary_name
-from mitobench.benchmark.container.metadata import CHUNKS, GROUP
+from mitobench.benchmark.container.metadata import GROUP
 from mitobench.benchmark.container.packing import Chunk, checked, packed_chunks
 from mitobench.benchmark.container.reader import ZARR, container_manifest
+from mitobench.benchmark.container.zarrs import write_zarr
 from mitobench.benchmark.container.zips import ZipFile
 from mitobench.benchmark.manifest import MANIFEST, manifest_text
 from mitobench.benchmark.record import to_json, write_text_atomic
@@ -92,7 +90,7 @@ class PredictionWriter:
         *,
         labels: ArraySource,
         kind: LabelKind,
-        probability: NDArray[np.uint8] | None = None,
+        probability: ArraySource | None = None,
         seconds: float | None = None,
         largest: int | None = None,
         progress: Progress = no_progress,
@@ -123,13 +121,17 @@ class PredictionWriter:
                     f"Volume {volume_name!r}: the labels have shape {labels.shape} but the probability "
                     f"{probability.shape}. They must be equal."
                 )
-            _write_zarr(self.container.with_name(f"{volume_name}.probability.zarr"), probability)
+            write_zarr(self.container.with_name(f"{volume_name}.probability.zarr"), probability)
         target = self._parts / f"{volume_name}.zip"
         chunks = packed_chunks(labels, packing, progress=progress, what=f"packing {volume_name}")
         _write_zip(target, ((f"{volume_name}/{name}", data) for name, data in chunks))
         note = {**self._fields, "kind": kind, "seconds": seconds}
         write_text_atomic(target.with_suffix(".json"), to_json(note))
         return target
+
+    def scratch(self, volume_name: str) -> Path:
+        """Folder for the unfinished work on one volume, beside the container; not part of the prediction."""
+        return self.container.with_name(f".{self.container.name}.{volume_name}.blocks")
 
     def finish(self) -> Path:
         """Put all volumes into the container; without it the prediction is unfinished.
@@ -204,27 +206,6 @@ def _write_zip(path: Path, members: Iterator[Chunk]) -> None:
         settle(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _write_zarr(target: Path, array: NDArray[np.uint8]) -> None:
-    """A plain zarr folder, for what is never scored."""
-    import zarr
-    from zarr.codecs import BloscCodec
-
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        zarr.create_array(
-            store=partial,
-            data=array,
-            chunks=tuple(min(edge, size) for edge, size in zip(CHUNKS, array.shape, strict=True)),
-            compressors=BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"),
-            fill_value=0,
-        )
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _natural(member: str) -> tuple[tuple[bool, int], ...]:
