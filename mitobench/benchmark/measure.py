@@ -14,6 +14,7 @@ from mitobench.benchmark.schema import Region
 from mitobench.benchmark.stream import Counted, count_false, count_volume
 from mitobench.benchmark.tiles import tile_grid
 from mitobench.metrics import SurfaceTable, surface_table
+from mitobench.metrics.boundary import TOLERANCES_NM
 from mitobench.metrics.matched import MatchedSurface
 from mitobench.metrics.outlines import matched_outlines
 from mitobench.segmenter import Progress, no_progress
@@ -88,7 +89,7 @@ def measure_volume(
         "ignore": volume.ignore,
     }
     progress(0, 1, f"measuring surfaces of {volume.name}")
-    surface = surface_table(**sides)
+    surface = surface_table(**sides, cells_within_nm=max(TOLERANCES_NM))
     progress(1, 1, f"measuring surfaces of {volume.name}")
     outlines = matched_outlines(
         counted.sums,

@@ -32,6 +32,7 @@ _FACES = tuple(
 )
 
 
+@functools.cache
 def cell_areas(voxel_size_nm: VoxelSize) -> NDArray[np.float64]:
     """Surface inside a cell, by code.
 

@@ -115,6 +115,7 @@ def outline_of_pair(
         labels_pred=mask_pred,
         voxel_size_nm=voxel_size_nm,
         ignore=ignore,
+        cells_within_nm=TOLERANCE_NM,
         band_nm=None,
     )
     return MatchedSurface(

@@ -5,6 +5,7 @@ partner is far away (a missed or an invented object) go to a k-d tree. Squares o
 units of the voxel size's last decimal, so that equal distances are equal.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,6 @@ from mitobench.volume import VoxelSize
 
 OFFSETS = 512
 """How many offsets are tried before the k-d tree is asked."""
-PATIENCE = 16
-"""Offsets after which those left are taken for far, unless a thirtieth was settled meanwhile."""
 DENSE = 25
 """More far places than one voxel in so many are measured by a distance transform: a tree takes 25 times as long
 for a place as the transform for a voxel."""
@@ -47,12 +46,18 @@ class Ruler:
     offsets: NDArray[np.int64]
     squares: NDArray[np.float64]
 
+    def short(self, most: float) -> "Ruler":
+        """The ruler without the offsets whose squared length is larger."""
+        n = int(np.searchsorted(self.squares, most, side="right"))
+        return Ruler(self.step, self.per_nm, self.offsets[:n], self.squares[:n])
+
     def nanometres(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Lengths of squared distances; infinity stays."""
         lengths: NDArray[np.float64] = np.sqrt(squares) / self.per_nm
         return lengths
 
 
+@functools.cache
 def ruler(voxel_size_nm: VoxelSize, *, flat: bool = False) -> Ruler:
     """Prepare the measuring of distances.
 
@@ -90,7 +95,12 @@ def _near_offsets(step: NDArray[np.float64], *, flat: bool) -> tuple[NDArray[np.
 
 
 def distance_amounts(
-    places: Places, targets: Places, ruler: Ruler, amount: NDArray[np.float64]
+    places: Places,
+    targets: Places,
+    ruler: Ruler,
+    amount: NDArray[np.float64],
+    *,
+    within_nm: float = math.inf,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much of one surface lies how far from the other.
 
@@ -99,6 +109,7 @@ def distance_amounts(
         targets: Where to, on the same grid.
         ruler: Of the voxel size.
         amount: What a place counts, by its code.
+        within_nm: Farther places need not be told apart; their distance is infinite.
 
     Returns:
         Squared distances in square units, ascending, infinite where there is no target at all; and the amount
@@ -107,6 +118,8 @@ def distance_amounts(
     if not len(targets):
         squares = np.full(len(places), np.inf)
         return _summed(squares, places.code, np.ones(len(places), np.int64), amount)
+    most = (within_nm * ruler.per_nm) ** 2 * (1 + 1e-9)
+    settled, ruler = most <= ruler.squares[-1], ruler.short(most)
     near = np.zeros(ruler.squares.size * amount.size, np.int64)
     far: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
     reach = np.abs(ruler.offsets).max(axis=0)
@@ -121,8 +134,11 @@ def distance_amounts(
             far.append(np.flatnonzero(~hit) + which.start)
     rest = np.concatenate(far)
     kinds = np.flatnonzero(near)
+    squares = np.full(rest.size, np.inf)
+    if not settled:
+        squares = _far(places.index(rest), targets, ruler, most=most)
     return _summed(
-        np.concatenate([ruler.squares[kinds // amount.size], _far(places.index(rest), targets, ruler)]),
+        np.concatenate([ruler.squares[kinds // amount.size], np.where(squares > most, np.inf, squares)]),
         np.concatenate([kinds % amount.size, places.code[rest]]),
         np.concatenate([near[kinds], np.ones(rest.size, np.int64)]),
         amount,
@@ -164,20 +180,16 @@ def _probe(
         return probe(window, here, jumps)
     found = np.full(here.size, -1)
     left = np.arange(here.size)
-    before = left.size
     for k, jump in enumerate(jumps.tolist()):
-        hit = window[here + jump]
-        found[left[hit]] = k
-        left, here = left[~hit], here[~hit]
-        if (k + 1) % PATIENCE == 0:
-            if left.size > 0.97 * before:
-                break
-            before = left.size
+        hit = window.take(here + jump)
+        if hit.any():
+            found[left[hit]] = k
+            left, here = left[~hit], here[~hit]
     return found
 
 
-def _far(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
-    """Squared distance to the nearest target, however far it is."""
+def _far(index: NDArray[np.int64], targets: Places, ruler: Ruler, *, most: float) -> NDArray[np.float64]:
+    """Squared distance to the nearest target; anything larger than `most` where that is farther."""
     if not index.size:
         return np.zeros(0)
     voxels = math.prod(targets.shape)
@@ -188,7 +200,7 @@ def _far(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.
 
         edge = np.maximum(np.round(BLOCK * ruler.step[2] / ruler.step), 1).astype(np.int64)
         return nearest_squares(index, targets.index(), ruler.step, edge)
-    return _by_tree(index, targets, ruler)
+    return _by_tree(index, targets, ruler, most=most)
 
 
 def _by_transform(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
@@ -209,12 +221,14 @@ def _flat(places: Places) -> NDArray[np.int64]:
     return np.repeat(np.arange(places.shape[0]) * plane, np.diff(places.start)) + places.within
 
 
-def _by_tree(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
+def _by_tree(index: NDArray[np.int64], targets: Places, ruler: Ruler, *, most: float) -> NDArray[np.float64]:
     """Nearest targets by k-d tree; the distance itself is taken from the whole-numbered offset."""
     from scipy.spatial import cKDTree
 
     goal = targets.index()
     tree = cKDTree(goal * ruler.step, leafsize=32, balanced_tree=False, compact_nodes=False)
-    _, nearest = tree.query(index * ruler.step)
-    squares: NDArray[np.float64] = (((index - goal[nearest]) * ruler.step) ** 2).sum(axis=1)
+    _, nearest = tree.query(index * ruler.step, distance_upper_bound=math.sqrt(most) * (1 + 1e-9))
+    squares = np.full(len(index), np.inf)
+    near = nearest < len(goal)
+    squares[near] = (((index[near] - goal[nearest[near]]) * ruler.step) ** 2).sum(axis=1)
     return squares

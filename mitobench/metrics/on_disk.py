@@ -106,7 +106,7 @@ def score_arrays(
         work = functools.partial(sum_block, shape=(z, y, x))
         sums = count_pair(work, PairSums.empty(), crew=crew, progress=progress, **common, **how)
         common["voxel_size_nm"] = voxel_size_nm
-        surface = surface_table(**common, faces=faces)
+        surface = surface_table(**common, faces=faces, cells_within_nm=max(tolerances_nm, default=0))
         outlines = matched_outlines(sums, **common, **how, crew=crew, progress=progress)
     return {
         **score_tables([sums.table]),

@@ -152,7 +152,10 @@ def score_labels(
     }
     return {
         **score_tables([table]),
-        **surface_scores(surface_table(faces=faces, **common), tolerances_nm=tolerances_nm),
+        **surface_scores(
+            surface_table(faces=faces, cells_within_nm=max(tolerances_nm, default=0), **common),
+            tolerances_nm=tolerances_nm,
+        ),
         **matched_scores(matched_surfaces(pairs=pairs_of(table), **common)),
     }
 
