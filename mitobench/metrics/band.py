@@ -7,18 +7,18 @@ from typing import Literal
 
 import numpy as np
 
-from mitobench.metrics.border import Faces, as_volume, known_sides
+from mitobench.metrics.bits import Faces, Words, as_volume, before, behind, known_bits
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.count import check_labels
 from mitobench.metrics.reading import ArrayLike, readable
 from mitobench.metrics.semantic import ratio
-from mitobench.volume import Labels, Mask
+from mitobench.volume import Mask
 
 BAND_NM = 50.0
 """Default thickness: two membranes, or one thick section."""
 
-_SLAB = 1 << 20
-"""Voxels of a slab, few enough for the second-level cache."""
+_SLAB = 1 << 23
+"""Voxels of a slab; a mebibyte of bits, which the second-level cache holds."""
 
 Ball = Literal["euclidean", "chessboard"]
 """Shape of what lies within a distance: a ball, or a box as in the official two-dimensional code."""
@@ -79,33 +79,30 @@ def band_counts(
         DtypeError: An array is not integer or bool.
     """
     check_labels(labels_true=labels_true, labels_pred=labels_pred, ignore=ignore)
-    flat = len(labels_true.shape) == 2
-    size = (math.inf, *map(float, voxel_size_nm)) if flat else tuple(map(float, voxel_size_nm))
-    reach = max(float(distance_nm), min(size)) * (1 + 1e-12)
-    rows = _rows(size, reach, box=ball == "chessboard")
+    ball_rows = band_rows(voxel_size_nm, distance_nm, ball=ball)
+    around = reach_of(ball_rows)
     sides = [as_volume(readable(labels_true)), as_volume(readable(labels_pred))]
     void = None if ignore is None else as_volume(ignore)
     depth, height, width = sides[0].shape
     step = max(1, _SLAB // max(1, height * width))
     total = BandCounts(true=0, pred=0, both=0)
     for z0 in range(0, depth, step):
-        true, pred = (
-            _shell(labels, void, rows, (z0, min(z0 + step, depth)), faces=faces) for labels in sides
-        )
-        total += BandCounts(
-            true=int(np.count_nonzero(true)),
-            pred=int(np.count_nonzero(pred)),
-            both=int(np.count_nonzero(true & pred)),
+        z1 = min(z0 + step, depth)
+        total += shell_counts(
+            [known_bits(labels, void, z0, z1, faces=faces, around=around) for labels in sides], ball_rows
         )
     return total
 
 
-_Rows = dict[int, list[tuple[int, int]]]
+Rows = dict[int, list[tuple[int, int]]]
 """Half-width along x -> (z, y) offsets of the rows of that width; together they make up a ball."""
 
 
-def _rows(size: Sequence[float], reach: float, *, box: bool) -> _Rows:
-    rows: _Rows = {}
+def band_rows(voxel_size_nm: Sequence[float], distance_nm: float, *, ball: Ball = "euclidean") -> Rows:
+    """The ball of a distance, row by row; of one slice for two voxel sizes."""
+    size = (*[math.inf] * (3 - len(voxel_size_nm)), *map(float, voxel_size_nm))
+    reach, box = max(float(distance_nm), min(size)) * (1 + 1e-12), ball == "chessboard"
+    rows: Rows = {}
     most_z, most_y, most_x = (int(reach / step) for step in size)
     for z in range(-most_z, most_z + 1):
         for y in range(-most_y, most_y + 1):
@@ -115,25 +112,35 @@ def _rows(size: Sequence[float], reach: float, *, box: bool) -> _Rows:
     return rows
 
 
-def _shell(labels: Labels, void: Mask | None, rows: _Rows, slab: tuple[int, int], *, faces: Faces) -> Mask:
-    """Foreground of a slab within reach of a background voxel: the background, widened row by row."""
-    most_z, most_y = (max(abs(offset[axis]) for part in rows.values() for offset in part) for axis in (0, 1))
-    around = (most_z, most_y, max(1, *rows))
-    inside, outside = known_sides(labels, void, *slab, faces=faces, around=around)
-    depth, height = slab[1] - slab[0], labels.shape[1]
-    shell = np.zeros((depth, height, inside.shape[2]), np.bool_)
-    if not inside.any():
-        return shell
-    wider = outside.copy()
+def reach_of(rows: Rows) -> tuple[int, int]:
+    """Slices and rows from the middle of a ball to its end."""
+    z, y = (max(abs(offset[axis]) for part in rows.values() for offset in part) for axis in (0, 1))
+    return z, y
+
+
+def shell_counts(sides: Sequence[tuple[Words, Words]], rows: Rows) -> BandCounts:
+    """Count the shells of both sides.
+
+    Args:
+        sides: Foreground and background of the truth and of the prediction, with `reach_of` the rows in context.
+        rows: From `band_rows`.
+    """
+    true, pred = (_shell(inside, outside, rows) for inside, outside in sides)
+    counts = (int(np.bitwise_count(shell).sum()) for shell in (true, pred, true & pred))
+    return BandCounts(true=next(counts), pred=next(counts), both=next(counts))
+
+
+def _shell(inside: Words, outside: Words, rows: Rows) -> Words:
+    """Foreground within reach of a background voxel: the background, widened row by row."""
+    most_z, most_y = reach_of(rows)
+    depth, height = inside.shape[0] - 2 * most_z, inside.shape[1] - 2 * most_y
+    shell = np.zeros((depth, height, inside.shape[2]), inside.dtype)
     for half in range(max(rows) + 1):
+        if half:
+            outside = outside | before(outside) | behind(outside)
         for z, y in rows.get(half, ()):
-            shell |= wider[most_z + z :, most_y + y :][:depth, :height]
-        if half < max(rows):
-            wider[:, :, 1:] |= outside[:, :, :-1]
-            wider[:, :, :-1] |= outside[:, :, 1:]
-            outside, wider = wider, wider.copy()
-    shell &= inside[most_z : most_z + depth, most_y : most_y + height]
-    return shell
+            shell |= outside[most_z + z :, most_y + y :][:depth, :height]
+    return shell & inside[most_z : most_z + depth, most_y : most_y + height]
 
 
 CARDS = (

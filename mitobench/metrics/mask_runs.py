@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mitobench.components.union import joined
 from mitobench.errors import BadInputError, DtypeError
 from mitobench.metrics import engine
-from mitobench.metrics.border import as_volume
+from mitobench.metrics.bits import as_volume
 from mitobench.metrics.overlap import OverlapTable, reduced
 from mitobench.volume import Index3, Labels, Mask
 

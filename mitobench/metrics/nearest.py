@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 
 from mitobench.metrics import engine
 from mitobench.metrics.border import Places
+from mitobench.metrics.coarse import Coarse
 from mitobench.volume import VoxelSize
 
 OFFSETS = 512
 """How many offsets are tried before the k-d tree is asked."""
+MOST_OFFSETS = 1 << 13
+"""How many are tried where no tree is needed after them."""
+TARGETS = 1 << 20
+"""Targets up to which all of them make one tree."""
+FAR = 1 << 15
+"""Far places that are measured together where there are more targets."""
 DENSE = 25
 """More far places than one voxel in so many are measured by a distance transform: a tree takes 25 times as long
 for a place as the transform for a voxel."""
@@ -39,17 +46,22 @@ class Ruler:
         per_nm: Units per nanometre, a power of ten.
         offsets: (n, 3) int64, from near to far.
         squares: (n,) float64, squared length of the offsets in square units.
+        settled: Whether all that need be told apart is within the offsets.
+        most: Largest square that need be told apart.
     """
 
     step: NDArray[np.float64]
     per_nm: float
     offsets: NDArray[np.int64]
     squares: NDArray[np.float64]
+    settled: bool
+    most: float
 
-    def short(self, most: float) -> "Ruler":
-        """The ruler without the offsets whose squared length is larger."""
-        n = int(np.searchsorted(self.squares, most, side="right"))
-        return Ruler(self.step, self.per_nm, self.offsets[:n], self.squares[:n])
+    @property
+    def reach(self) -> NDArray[np.int64]:
+        """(3,) the most that offsets go along each axis."""
+        most: NDArray[np.int64] = np.abs(self.offsets).max(axis=0)
+        return most
 
     def nanometres(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Lengths of squared distances; infinity stays."""
@@ -58,19 +70,25 @@ class Ruler:
 
 
 @functools.cache
-def ruler(voxel_size_nm: VoxelSize, *, flat: bool = False) -> Ruler:
+def ruler(voxel_size_nm: VoxelSize, *, flat: bool = False, within_nm: float = math.inf) -> Ruler:
     """Prepare the measuring of distances.
 
     Args:
         voxel_size_nm: (z, y, x) in nanometres.
         flat: Whether there is one slice, so that only offsets in the plane are of use.
+        within_nm: Farther places need not be told apart; their distance is infinite.
     """
     step, per_nm = np.array(voxel_size_nm, np.float64), 1.0
     for decimals in range(5):
         if _whole(voxel_size_nm, decimals):
             step, per_nm = np.round(step * 10.0**decimals), 10.0**decimals
             break
-    return Ruler(step, per_nm, *_near_offsets(step, flat=flat))
+    most = within_nm * per_nm * (1 + 1e-9)
+    radius = _radius(step, flat=flat)
+    if radius < most and _volume(step, most, flat=flat) < MOST_OFFSETS:
+        radius = most
+    offsets, squares = _near_offsets(step, min(radius, most), flat=flat)
+    return Ruler(step, per_nm, offsets, squares, most <= radius, most**2)
 
 
 def _whole(voxel_size_nm: VoxelSize, decimals: int) -> bool:
@@ -78,13 +96,26 @@ def _whole(voxel_size_nm: VoxelSize, decimals: int) -> bool:
     return all(math.isclose(size, round(size), rel_tol=1e-12) for size in scaled)
 
 
-def _near_offsets(step: NDArray[np.float64], *, flat: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The shortest offsets, all of a length or none of it."""
+def _volume(step: NDArray[np.float64], radius: float, *, flat: bool) -> float:
+    """About how many offsets are no longer than a radius."""
+    plane = math.pi * radius**2 / float(step[1] * step[2])
+    return plane if flat else plane * (1 + 4 / 3 * radius / float(step[0]))
+
+
+def _radius(step: NDArray[np.float64], *, flat: bool) -> float:
+    """The length that about `OFFSETS` offsets do not exceed."""
     plane = float(step[1] * step[2])
     radius = math.sqrt(OFFSETS * plane / math.pi)
     if not flat:
         radius = min(radius, (OFFSETS * plane * step[0] * 0.75 / math.pi) ** (1 / 3))
         radius = max(radius, float(step[1:].max()))
+    return radius
+
+
+def _near_offsets(
+    step: NDArray[np.float64], radius: float, *, flat: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The shortest offsets, all of a length or none of it."""
     reach = np.floor(radius / step).astype(int) * [0 if flat else 1, 1, 1]
     axes = [np.arange(-k, k + 1) for k in reach]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -94,78 +125,85 @@ def _near_offsets(step: NDArray[np.float64], *, flat: bool) -> tuple[NDArray[np.
     return grid[order].astype(np.int64), squares[order]
 
 
-def distance_amounts(
-    places: Places,
-    targets: Places,
+def near_counts(
+    places: Places, which: slice, targets: Places, ruler: Ruler, *, codes: int
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """How many places have their nearest target at each offset.
+
+    Args:
+        places: Where from.
+        which: Places that count.
+        targets: Where to, on the same grid, with all that offsets can reach.
+        ruler: Of the voxel size.
+        codes: How many codes there are.
+
+    Returns:
+        (offsets * codes,) counts; and the positions of those of no offset.
+    """
+    counts = np.zeros(ruler.squares.size * codes, np.int64)
+    far: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
+    low, high = (
+        int(np.searchsorted(places.start, end, side="right")) - 1 for end in (which.start, which.stop)
+    )
+    reach = ruler.reach
+    plane = int((places.shape[1] + 2 * reach[1]) * (places.shape[2] + 2 * reach[2]))
+    depth = max(1, WINDOW // plane)
+    for z0 in range(low, min(high + 1, places.shape[0]), depth):
+        z1 = min(z0 + depth, places.shape[0])
+        some = places.between(z0, z1)
+        some = slice(max(some.start, which.start), min(some.stop, which.stop))
+        if some.start < some.stop:
+            found = _probe(places, some, targets, ruler, z0=z0, z1=z1)
+            hit = found >= 0
+            positions = np.arange(some.start, some.stop)
+            counts += np.bincount(found[hit] * codes + places.codes(positions[hit]), minlength=counts.size)
+            far.append(positions[~hit])
+    return counts, np.concatenate(far)
+
+
+def amounts(
+    near: NDArray[np.int64],
+    squares: NDArray[np.float64],
+    far_codes: NDArray[np.integer[Any]],
+    far_counts: NDArray[np.int64],
     ruler: Ruler,
     amount: NDArray[np.float64],
-    *,
-    within_nm: float = math.inf,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much of one surface lies how far from the other.
 
     Args:
-        places: Where from.
-        targets: Where to, on the same grid.
+        near: From `near_counts`.
+        squares: Squared distances of the far places.
+        far_codes: Their codes.
+        far_counts: How many there are of each.
         ruler: Of the voxel size.
         amount: What a place counts, by its code.
-        within_nm: Farther places need not be told apart; their distance is infinite.
 
     Returns:
-        Squared distances in square units, ascending, infinite where there is no target at all; and the amount
-        of places at each.
+        Squared distances in square units, ascending, infinite where no target is near enough; and the amount of
+        places at each.
     """
-    if not len(targets):
-        squares = np.full(len(places), np.inf)
-        return _summed(squares, places.code, np.ones(len(places), np.int64), amount)
-    most = (within_nm * ruler.per_nm) ** 2 * (1 + 1e-9)
-    settled, ruler = most <= ruler.squares[-1], ruler.short(most)
-    near = np.zeros(ruler.squares.size * amount.size, np.int64)
-    far: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
-    reach = np.abs(ruler.offsets).max(axis=0)
-    plane = int((places.shape[1] + 2 * reach[1]) * (places.shape[2] + 2 * reach[2]))
-    depth = max(1, WINDOW // plane)
-    for z0 in range(0, places.shape[0], depth):
-        which = places.between(z0, z0 + depth)
-        if which.start < which.stop:
-            found = _probe(places, which, targets, ruler, z0=z0, z1=min(z0 + depth, places.shape[0]))
-            hit = found >= 0
-            near += np.bincount(found[hit] * amount.size + places.code[which][hit], minlength=near.size)
-            far.append(np.flatnonzero(~hit) + which.start)
-    rest = np.concatenate(far)
     kinds = np.flatnonzero(near)
-    squares = np.full(rest.size, np.inf)
-    if not settled:
-        squares = _far(places.index(rest), targets, ruler, most=most)
-    return _summed(
-        np.concatenate([ruler.squares[kinds // amount.size], np.where(squares > most, np.inf, squares)]),
-        np.concatenate([kinds % amount.size, places.code[rest]]),
-        np.concatenate([near[kinds], np.ones(rest.size, np.int64)]),
-        amount,
+    squares = np.concatenate(
+        [ruler.squares[kinds // amount.size], np.where(squares > ruler.most, np.inf, squares)]
     )
-
-
-def _summed(
-    squares: NDArray[np.float64],
-    codes: NDArray[np.integer[Any]],
-    counts: NDArray[np.int64],
-    amount: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Amount at each distance; places are counted as integers first, so that no order of work changes a sum."""
+    codes = np.concatenate([kinds % amount.size, far_codes])
+    counts = np.concatenate([near[kinds], far_counts])
+    # places are counted as integers first, so that no order of work changes a sum
     known, index = np.unique(squares, return_inverse=True)
     kinds, which = np.unique(index * amount.size + codes, return_inverse=True)
     total = np.zeros(kinds.size, np.int64)
     np.add.at(total, which, counts)
     weights = total * amount[kinds % amount.size]
-    amounts = np.bincount(kinds // amount.size, weights=weights, minlength=known.size)
-    return known, amounts.astype(np.float64)
+    summed = np.bincount(kinds // amount.size, weights=weights, minlength=known.size)
+    return known, summed.astype(np.float64)
 
 
 def _probe(
     places: Places, which: slice, targets: Places, ruler: Ruler, *, z0: int, z1: int
 ) -> NDArray[np.int64]:
     """First offset of each place in some slices that leads to a target; -1 where none was found."""
-    reach = np.abs(ruler.offsets).max(axis=0)
+    reach = ruler.reach
     shape = np.array([z1 - z0, *places.shape[1:]]) + 2 * reach
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     shift = reach - [z0, 0, 0]
@@ -188,19 +226,35 @@ def _probe(
     return found
 
 
-def _far(index: NDArray[np.int64], targets: Places, ruler: Ruler, *, most: float) -> NDArray[np.float64]:
-    """Squared distance to the nearest target; anything larger than `most` where that is farther."""
-    if not index.size:
-        return np.zeros(0)
+def far_squares(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
+    """Squared distance to the nearest target, however far it is; infinite where there is none.
+
+    Args:
+        index: (n, 3) places, slice by slice.
+        targets: Where to.
+        ruler: Of the voxel size.
+    """
+    if not index.size or not len(targets):
+        return np.full(len(index), np.inf)
     voxels = math.prod(targets.shape)
     if index.shape[0] * DENSE > voxels and voxels <= TRANSFORM:
         return _by_transform(index, targets, ruler)
+    if len(targets) <= TARGETS:
+        return _nearest(index, targets.index(), ruler, voxels)
+    coarse = Coarse(targets, ruler.step)
+    parts = np.array_split(index, -(-len(index) // FAR))
+    return np.concatenate([_nearest(part, coarse.within_reach(part), ruler, voxels) for part in parts])
+
+
+def _nearest(
+    index: NDArray[np.int64], goal: NDArray[np.int64], ruler: Ruler, voxels: int
+) -> NDArray[np.float64]:
     if engine.use_numba(8 * voxels):
         from mitobench.metrics.compiled.surface import nearest_squares
 
         edge = np.maximum(np.round(BLOCK * ruler.step[2] / ruler.step), 1).astype(np.int64)
-        return nearest_squares(index, targets.index(), ruler.step, edge)
-    return _by_tree(index, targets, ruler, most=most)
+        return nearest_squares(index, goal, ruler.step, edge)
+    return by_tree(index, goal, ruler.step)
 
 
 def _by_transform(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
@@ -221,14 +275,13 @@ def _flat(places: Places) -> NDArray[np.int64]:
     return np.repeat(np.arange(places.shape[0]) * plane, np.diff(places.start)) + places.within
 
 
-def _by_tree(index: NDArray[np.int64], targets: Places, ruler: Ruler, *, most: float) -> NDArray[np.float64]:
+def by_tree(
+    index: NDArray[np.int64], goal: NDArray[np.int64], step: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Nearest targets by k-d tree; the distance itself is taken from the whole-numbered offset."""
     from scipy.spatial import cKDTree
 
-    goal = targets.index()
-    tree = cKDTree(goal * ruler.step, leafsize=32, balanced_tree=False, compact_nodes=False)
-    _, nearest = tree.query(index * ruler.step, distance_upper_bound=math.sqrt(most) * (1 + 1e-9))
-    squares = np.full(len(index), np.inf)
-    near = nearest < len(goal)
-    squares[near] = (((index[near] - goal[nearest[near]]) * ruler.step) ** 2).sum(axis=1)
+    tree = cKDTree(goal * step, leafsize=32, balanced_tree=False, compact_nodes=False)
+    _, nearest = tree.query(index * step)
+    squares: NDArray[np.float64] = (((index - goal[nearest]) * step) ** 2).sum(axis=1)
     return squares

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from mitobench.arrays import open_array
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.metrics.border import Faces
+from mitobench.metrics.bits import Faces
 from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_table
 from mitobench.metrics.count import check_labels
 from mitobench.metrics.matched import matched_scores

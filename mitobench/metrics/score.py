@@ -7,7 +7,7 @@ import numpy as np
 
 from mitobench.components import as_objects, warn_of_shades
 from mitobench.metrics.anatomy import CAUSES, anatomy_scores, total_anatomy
-from mitobench.metrics.border import Faces
+from mitobench.metrics.bits import Faces
 from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_table
 from mitobench.metrics.count import check_labels, overlap_table
 from mitobench.metrics.instance import instance_scores, pairs_of, total_objects

@@ -1,113 +1,11 @@
-"""Surfaces: finding border voxels and cut cells row by row, and the nearest place of another set."""
+"""Surfaces: the nearest place of another set."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mitobench.metrics.compiled.tools import compiled, fixed, inlined
-
-U = np.uint64
-_ALL_INSIDE = np.uint8(255)
-
-
-@inlined
-def _any(row: Any) -> Any:
-    total = U(0)
-    for x in range(row.size):
-        total += U(row[x])
-    return total != U(0)
-
-
-@inlined
-def _collect(marks: Any, words: Any, base: Any, within: Any, code: Any, n: Any) -> Any:
-    """Append the places of a row that are marked; eight unmarked ones are passed at once."""
-    for k in range(words.size):
-        if words[k] != U(0):
-            for j in range(8):
-                mark = marks[8 * k + j]
-                if mark:
-                    within[n] = base + 8 * k + j
-                    code[n] = mark
-                    n += 1
-    return n
-
-
-@compiled
-def _borders(inside: Any, counts: Any, within: Any, code: Any) -> Any:
-    """Foreground with background beside it; `inside` has one voxel of context all round. -1: no more room."""
-    depth, height, width = inside.shape[0] - 2, inside.shape[1] - 2, inside.shape[2] - 2
-    marks = np.zeros((width + 7) // 8 * 8, np.uint8)
-    words = marks.view(np.uint64)
-    n = 0
-    for z in range(depth):
-        before = n
-        for y in range(height):
-            row = inside[z + 1, y + 1]
-            if not _any(row):
-                continue
-            if n + width > within.size:
-                return -1
-            behind, front = inside[z + 1, y], inside[z + 1, y + 2]
-            above, below = inside[z, y + 1], inside[z + 2, y + 1]
-            for x in range(width):
-                around = row[x] & row[x + 2] & behind[x + 1] & front[x + 1] & above[x + 1] & below[x + 1]
-                marks[x] = row[x + 1] & (around ^ np.uint8(1))
-            n = _collect(marks, words, y * width, within, code, n)
-        counts[z] = n - before
-    return n
-
-
-@compiled
-def _cells(inside: Any, counts: Any, within: Any, code: Any) -> Any:
-    """Cells whose corners are not all alike, with their codes. -1: no more room."""
-    depth, height, width = inside.shape[0] - 1, inside.shape[1] - 1, inside.shape[2] - 1
-    marks = np.zeros((width + 7) // 8 * 8, np.uint8)
-    words = marks.view(np.uint64)
-    filled = np.zeros((inside.shape[0], inside.shape[1]), np.bool_)
-    for z in range(inside.shape[0]):
-        for y in range(inside.shape[1]):
-            filled[z, y] = _any(inside[z, y])
-    n = 0
-    for z in range(depth):
-        before = n
-        for y in range(height):
-            if not (filled[z, y] or filled[z, y + 1] or filled[z + 1, y] or filled[z + 1, y + 1]):
-                continue
-            if n + width > within.size:
-                return -1
-            one, two, three, four = inside[z, y], inside[z, y + 1], inside[z + 1, y], inside[z + 1, y + 1]
-            for x in range(width):
-                corners = one[x] | (one[x + 1] << 1) | (two[x] << 2) | (two[x + 1] << 3)
-                corners |= (three[x] << 4) | (three[x + 1] << 5) | (four[x] << 6) | (four[x + 1] << 7)
-                marks[x] = np.uint8(corners) if corners != _ALL_INSIDE else np.uint8(0)
-            n = _collect(marks, words, y * width, within, code, n)
-        counts[z] = n - before
-    return n
-
-
-Found = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]
-
-
-def find_borders(inside: NDArray[np.bool_]) -> Found:
-    """Twin of `border._borders` for a closed slab without ignored voxels."""
-    counts, within, _ = _grown(_borders, inside, inside.shape[0] - 2)
-    return counts, within, np.zeros(within.size, np.uint8)
-
-
-def find_cells(inside: NDArray[np.bool_]) -> Found:
-    """Twin of `border._cells` for a closed slab without ignored voxels."""
-    return _grown(_cells, inside, inside.shape[0] - 1)
-
-
-def _grown(find: Any, inside: NDArray[np.bool_], slices: int) -> Found:
-    room = 1 << 16
-    while True:
-        counts, within, code = np.zeros(slices, np.int64), np.empty(room, np.uint32), np.empty(room, np.uint8)
-        n = find(fixed(inside.view(np.uint8)), counts, within, code)
-        if n >= 0:
-            return counts, within[:n].copy(), code[:n].copy()
-        room *= 4
+from mitobench.metrics.compiled.tools import compiled, inlined
 
 
 @compiled
