@@ -45,15 +45,15 @@ def known_bits(
     low, high = max(z0 - deep, 0), min(z1 + deep, labels.shape[0])
     shape = (z1 - z0 + 2 * deep, labels.shape[1] + 2 * wide, -(-labels.shape[2] // 64) + 2)
     core = slice(low - z0 + deep, high - z0 + deep), slice(wide, wide + labels.shape[1])
-    inside = np.zeros(shape, _WORD)
+    inside: Words = np.zeros(shape, _WORD)
     _put(inside[core], np.asarray(labels[low:high]) != 0)
     if ignore is None and faces == "closed":
         return inside, ~inside
-    known = np.full(shape, _ALL if faces == "closed" else 0, _WORD)
+    known: Words = np.full(shape, _ALL if faces == "closed" else 0, _WORD)
     if faces == "open":
         _put(known[core], np.ones((1, 1, labels.shape[2]), np.bool_))
     if ignore is not None:
-        void = np.zeros(shape, _WORD)
+        void: Words = np.zeros(shape, _WORD)
         _put(void[core], np.asarray(ignore[low:high]) != 0)
         known &= ~void
         inside &= known

@@ -4,46 +4,27 @@ The distances of all border voxels and surface cells are kept as a histogram, so
 percentile can be read off later and volumes add. Overlap scores live elsewhere.
 """
 
-import functools
 import math
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mitobench.arrays.portable import portable
 from mitobench.errors import BadInputError
 from mitobench.metrics.band import BAND_NM, BandCounts
 from mitobench.metrics.bits import Faces, as_volume
-from mitobench.metrics.border import Places
 from mitobench.metrics.card import MetricCard
 from mitobench.metrics.count import check_labels
 from mitobench.metrics.distances import Distances
 from mitobench.metrics.marching import cell_areas, cell_lengths
-from mitobench.metrics.nearest import TARGETS, Ruler, amounts, far_squares
 from mitobench.metrics.reading import ArrayLike
-from mitobench.metrics.slab_surface import (
-    SLAB,
-    How,
-    Slab,
-    SlabSurface,
-    Surface,
-    measure_bits,
-    measure_slab,
-    slab_bits,
-)
+from mitobench.metrics.slab_surface import How, measured_slabs
+from mitobench.metrics.surface_sums import distances_of
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Mask, VoxelSize
-from mitobench.workers import Workers, open_workers
+from mitobench.workers import Workers
 
-FEW = 1 << 12
-"""Far places that are measured in one thread."""
-PARTS = 2
-"""Slabs for each worker; each reads some slices of its neighbours too."""
 TOLERANCES_NM = (10, 25, 50)
 """Tolerances with a card; 25 nm is about the thickness of a mitochondrion's double membrane."""
 
@@ -129,62 +110,20 @@ def surface_table(
         cells_within_nm=cells_within_nm,
         band_nm=band_nm,
     )
-    sides = [
-        labels if getattr(labels, "chunks", None) else as_volume(labels)
-        for labels in (labels_true, labels_pred)
-    ]
-    slabs = _measured(sides, None if ignore is None else as_volume(ignore), how, crew=crew, progress=progress)
+    sides = [as_volume(np.asarray(labels)) if flat else labels for labels in (labels_true, labels_pred)]
+    slabs = measured_slabs(
+        sides, None if ignore is None else as_volume(ignore), how, crew=crew, progress=progress
+    )
     band = BandCounts(true=0, pred=0, both=0)
     for slab in slabs:
         band += slab.band
     amount = cell_lengths(how.voxel_size_nm[1:]) if flat else cell_areas(how.voxel_size_nm)
     return SurfaceTable(
-        border=_distances([slab.border for slab in slabs], how.border_ruler, np.ones(1)),
-        cells=_distances([slab.cells for slab in slabs if slab.cells], how.cell_ruler, amount),
+        border=distances_of([slab.border for slab in slabs], how.border_ruler, np.ones(1)),
+        cells=distances_of([slab.cells for slab in slabs if slab.cells], how.cell_ruler, amount),
         band=band,
         cells_within_nm=cells_within_nm,
     )
-
-
-def _measured(
-    sides: Sequence[Any], ignore: Any, how: How, *, crew: Workers | None, progress: Progress
-) -> list[SlabSurface]:
-    """The slabs of two volumes, in order, whoever measures them."""
-    depth, height, width = sides[0].shape
-    if not depth * height * width:
-        return []
-    step = -(-depth // -(-depth * height * width // SLAB))
-    whole = Slab(sides, ignore, 0, depth, how)
-    found: list[SlabSurface] = []
-    if crew is not None and not crew.local:
-        edge = max([step, *(int(side.chunks[0]) for side in sides if getattr(side, "chunks", None))])
-        long = -(-depth // (crew.count * PARTS * edge)) * edge
-        starts = range(0, depth, long)
-        tasks = (_sent(whole, start, min(start + long, depth)) for start in starts)
-        work = functools.partial(measure_slab, step=step, width=width)
-        for done, part in enumerate(crew.map(work, tasks), start=1):
-            found += part
-            progress(done, len(starts), "measuring surfaces")
-        return found
-    with nullcontext(crew) if crew or step == depth else open_workers() as threads:
-        bits = slab_bits(whole, step=step)
-        measure = functools.partial(_measure_bits, how=how, width=width)
-        for done, slab in enumerate(threads.map(measure, bits) if threads else map(measure, bits), start=1):
-            found.append(slab)
-            progress(done, -(-depth // step), "measuring surfaces")
-    return found
-
-
-def _measure_bits(bits: tuple[Any, bool], *, how: How, width: int) -> SlabSurface:
-    return measure_bits(bits[0], how=how, width=width, last=bits[1])
-
-
-def _sent(whole: Slab, z0: int, z1: int) -> Slab:
-    """Some slices, with what they need of the arrays."""
-    deep, _ = whole.how.around
-    slab = slice(max(z0 - deep, 0), min(z1 + deep, whole.sides[0].shape[0]))
-    sides = [portable(side, slab) for side in whole.sides]
-    return Slab(sides, None if whole.ignore is None else portable(whole.ignore, slab), z0, z1, whole.how)
 
 
 def _checked(voxel_size_nm: Sequence[float], ndim: int) -> VoxelSize:
@@ -196,40 +135,6 @@ def _checked(voxel_size_nm: Sequence[float], ndim: int) -> VoxelSize:
         )
     z, y, x = size if ndim == 3 else (1.0, *size)
     return z, y, x
-
-
-def _distances(slabs: Sequence[Sequence[Surface]], measure: Ruler, amount: NDArray[np.float64]) -> Distances:
-    """The distances of both sides, from what their slabs hold."""
-    if not slabs:
-        return Distances.empty()
-    sides = [[slab[side] for slab in slabs] for side in (0, 1)]
-    places = [None if measure.settled else Places.joined([part.places for part in side]) for side in sides]
-
-    def directed(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        parts, here, targets = sides[side], places[side], places[1 - side]
-        near = sum((part.near for part in parts[1:]), parts[0].near)
-        if here is None or targets is None:
-            counts = sum((part.far_codes for part in parts[1:]), parts[0].far_codes)
-            codes = np.flatnonzero(counts)
-            return amounts(near, np.full(codes.size, np.inf), codes, counts[codes], measure, amount)
-        before = np.cumsum([0, *(len(part.places) for part in parts if part.places is not None)])
-        far = np.concatenate([part.far + start for part, start in zip(parts, before, strict=False)])
-        squares = far_squares(here.index(far), targets, measure)
-        return amounts(near, squares, here.codes(far), np.ones(far.size, np.int64), measure, amount)
-
-    few = sum(part.far.size for side in sides for part in side) < FEW
-    many = max((len(side) for side in places if side is not None), default=0) > TARGETS
-    if few or many:  # not worth threads, or not worth the memory of both at once
-        there, back = directed(0), directed(1)
-    else:
-        with ThreadPoolExecutor(max_workers=2) as threads:  # trees work without the lock
-            there, back = threads.map(directed, (0, 1))
-    squares, index = np.unique(np.concatenate([there[0], back[0]]), return_inverse=True)
-    totals = [
-        np.bincount(part, weights=side[1], minlength=squares.size).astype(np.float64)
-        for side, part in ((there, index[: there[0].size]), (back, index[there[0].size :]))
-    ]
-    return Distances(measure.nanometres(squares), totals[0], totals[1])
 
 
 def surface_scores(

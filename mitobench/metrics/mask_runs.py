@@ -5,6 +5,7 @@ A mask of 512^3 voxels with four hundred mitochondria has about 300 000 runs, 4 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mitobench.errors import BadInputError, DtypeError
 from mitobench.metrics import engine
 from mitobench.metrics.bits import as_volume
 from mitobench.metrics.overlap import OverlapTable, reduced
+from mitobench.metrics.reading import Slices
 from mitobench.volume import Index3, Labels, Mask
 
 PIECE = 1 << 22
@@ -57,27 +59,35 @@ class MaskRuns:
         np.add.at(total, self.label, lengths)
         return total
 
-    def plane(self, z: int) -> NDArray[np.int64]:
+    def plane(self, z: int) -> Labels:
         """(y, x) component of each voxel of a slice, 0 = background."""
-        flat: NDArray[np.int64] = self._painted(z, z + 1, 0, self.shape[1], 0, self.shape[2])[0]
+        flat: Labels = self._painted(z, z + 1, 0, self.shape[1], 0, self.shape[2])[0]
         return flat
 
-    def labels(self, box: tuple[slice, ...] = (slice(None), slice(None))) -> NDArray[np.int64]:
-        """(z, y, x) component of each voxel of a box given by its (y, x) slices, 0 = background."""
+    def labels(self, box: tuple[slice, ...] = (slice(None), slice(None)), *, before: int = 0) -> Labels:
+        """(z, y, x) component of each voxel of a box given by its (y, x) slices, 0 = background.
+
+        Args:
+            box: Slices along y and x.
+            before: Added to the number of each component.
+        """
         y0, y1, _ = box[0].indices(self.shape[1])
         x0, x1, _ = box[1].indices(self.shape[2])
-        return self._painted(0, self.shape[0], y0, y1, x0, x1)
+        return self._painted(0, self.shape[0], y0, y1, x0, x1, before=before)
 
-    def _painted(self, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> NDArray[np.int64]:
-        out = np.zeros((z1 - z0, y1 - y0, x1 - x0), np.int64)
-        rows = (np.arange(z0, z1)[:, None] * self.shape[1] + np.arange(y0, y1)).reshape(-1)
-        many = self.row[rows + 1] - self.row[rows]
-        runs = np.arange(many.sum()) + np.repeat(self.row[rows] - np.cumsum(many) + many, many)
-        low, high = np.maximum(self.begin[runs], x0), np.minimum(self.end[runs], x1)
-        lengths = np.maximum(high - low, 0).astype(np.int64)
-        start = np.repeat(np.arange(rows.size), many) * (x1 - x0) + low - x0
-        at = np.arange(lengths.sum()) + np.repeat(start - np.cumsum(lengths) + lengths, lengths)
-        out.reshape(-1)[at] = np.repeat(self.label[runs], lengths)
+    def _painted(self, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int, *, before: int = 0) -> Labels:
+        kind = np.uint32 if self.count + before < 1 << 32 else np.uint64
+        out = np.zeros((z1 - z0, y1 - y0, x1 - x0), kind)
+        flat, names = out.reshape(-1), (self.label + before).astype(kind)
+        for z in range(z0, z1):  # slice by slice, since there is an index for each voxel of foreground
+            rows = z * self.shape[1] + np.arange(y0, y1)
+            many = self.row[rows + 1] - self.row[rows]
+            runs = np.arange(many.sum()) + np.repeat(self.row[rows] - np.cumsum(many) + many, many)
+            low, high = np.maximum(self.begin[runs], x0), np.minimum(self.end[runs], x1)
+            lengths = np.maximum(high - low, 0).astype(np.int64)
+            start = np.repeat(np.arange(rows.size) + (z - z0) * rows.size, many) * (x1 - x0) + low - x0
+            at = np.arange(lengths.sum()) + np.repeat(start - np.cumsum(lengths) + lengths, lengths)
+            flat[at] = np.repeat(names[runs], lengths)
         return out
 
     def keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -86,7 +96,7 @@ class MaskRuns:
         return base + self.begin, base + self.end
 
 
-def mask_runs(mask: Mask | Labels, *, connectivity: int = 6) -> MaskRuns:
+def mask_runs(mask: Mask | Labels | Slices, *, connectivity: int = 6) -> MaskRuns:
     """Find the runs of a mask and join those that touch.
 
     Args:
@@ -104,7 +114,7 @@ def mask_runs(mask: Mask | Labels, *, connectivity: int = 6) -> MaskRuns:
         raise DtypeError(f"The mask is {mask.dtype}; expected bool or an integer dtype. Threshold it first.")
     if connectivity not in NEIGHBOURS:
         raise BadInputError(f"Connectivity {connectivity} does not exist; expected 6, 18 or 26.")
-    volume = as_volume(mask)
+    volume: Any = as_volume(mask) if isinstance(mask, np.ndarray) else mask
     depth, height, width = volume.shape
     if engine.use_numba(8 * volume.size):
         from mitobench.metrics.compiled.runs import find_runs, join_runs

@@ -172,7 +172,7 @@ def amounts(
     """How much of one surface lies how far from the other.
 
     Args:
-        near: From `near_counts`.
+        near: (2, n) what `near_counts` found: its positions that are not 0, and the counts there.
         squares: Squared distances of the far places.
         far_codes: Their codes.
         far_counts: How many there are of each.
@@ -183,12 +183,12 @@ def amounts(
         Squared distances in square units, ascending, infinite where no target is near enough; and the amount of
         places at each.
     """
-    kinds = np.flatnonzero(near)
+    kinds, many = near
     squares = np.concatenate(
         [ruler.squares[kinds // amount.size], np.where(squares > ruler.most, np.inf, squares)]
     )
     codes = np.concatenate([kinds % amount.size, far_codes])
-    counts = np.concatenate([near[kinds], far_counts])
+    counts = np.concatenate([many, far_counts])
     # places are counted as integers first, so that no order of work changes a sum
     known, index = np.unique(squares, return_inverse=True)
     kinds, which = np.unique(index * amount.size + codes, return_inverse=True)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from mitobench.arrays.chunks import Box, from_chunks
 from mitobench.metrics.count import Shaped
-from mitobench.volume import Mask
 
 KEPT_BYTES = 1 << 26
 """Decoded chunks that are kept while the boxes of objects are read."""
@@ -27,7 +26,7 @@ class ArrayLike(Shaped, Protocol):
 
 
 class ForegroundReader:
-    """A chunked array on disk as a mask that is read from front to back, one byte a voxel.
+    """A chunked array on disk as a mask that is read from front to back, one bit a voxel.
 
     Slices are asked for in ascending order, at most a few back. A row of chunks is decoded in threads and kept until
     it is passed.
@@ -49,47 +48,84 @@ class ForegroundReader:
         """
         self.source, self.shape, self.ndim = source, tuple(source.shape), len(source.shape)
         self.workers = workers or os.cpu_count() or 1
-        self._mask, self._from = np.zeros((0, *self.shape[1:]), np.bool_), 0
+        self._bits, self._from = self._empty(0), 0
 
     @property
     def size(self) -> int:
         """Voxels of the array."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def __getitem__(self, slices: slice) -> NDArray[np.bool_]:
         """Foreground of slices start to stop."""
         start, stop, _ = slices.indices(self.shape[0])
-        if not self._from <= start <= self._from + len(self._mask):
-            self._mask, self._from = self._mask[:0], start - start % int(self.source.chunks[0])
-        have = self._from + len(self._mask)
+        if not self._from <= start <= self._from + len(self._bits):
+            self._bits, self._from = self._bits[:0], start - start % int(self.source.chunks[0])
+        have = self._from + len(self._bits)
         if have < stop:
-            self._mask, self._from = self._mask[start - self._from :].copy(), start  # frees what was passed
-            rows = self._read(have, stop)
-            self._mask = np.concatenate([self._mask, rows]) if len(self._mask) else rows
-        return self._mask[start - self._from : stop - self._from]
+            kept, self._from = self._bits[start - self._from :].copy(), start  # frees what was passed
+            self._bits = kept
+            self._bits = np.concatenate([kept, self._read(have, stop)])
+        bits = self._bits[start - self._from : stop - self._from]
+        return np.unpackbits(bits, axis=-1, count=self.shape[2], bitorder="little").view(np.bool_)
 
     def forget(self) -> None:
         """Free what was read; later slices are read as ever."""
-        self._from, self._mask = self._from + len(self._mask), self._mask[:0].copy()
+        self._from, self._bits = self._from + len(self._bits), self._empty(0)
 
-    def _read(self, start: int, stop: int) -> Mask:
-        """The rows of chunks that hold some slices, each chunk decoded by one of several threads."""
-        edges = [int(edge) for edge in self.source.chunks]
-        stop = min(-(-stop // edges[0]) * edges[0], self.shape[0])
-        rows = np.empty((stop - start, *self.shape[1:]), np.bool_)
+    def _empty(self, slices: int) -> NDArray[np.uint8]:
+        return np.empty((slices, self.shape[1], -(-self.shape[2] // 8)), np.uint8)
 
-        def read(corner: tuple[int, ...]) -> None:
-            box = tuple(
-                slice(at, min(at + edge, size))
-                for at, edge, size in zip(corner, edges, (stop, *self.shape[1:]), strict=True)
+    def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """The rows of chunks that hold some slices, each line of chunks along x decoded by one of several threads."""
+        z_edge, y_edge, x_edge = (int(edge) for edge in self.source.chunks)
+        stop = min(-(-stop // z_edge) * z_edge, self.shape[0])
+        rows = self._empty(stop - start)
+
+        def read(corner: tuple[int, int]) -> None:
+            z, y = (
+                slice(at, min(at + edge, end))
+                for at, edge, end in zip(corner, (z_edge, y_edge), (stop, self.shape[1]), strict=True)
             )
-            z = slice(box[0].start - start, box[0].stop - start)
-            rows[(z, *box[1:])] = np.asarray(self.source[box]) != 0
+            line = np.empty((z.stop - z.start, y.stop - y.start, self.shape[2]), np.bool_)
+            for x in range(0, self.shape[2], x_edge):
+                part = slice(x, min(x + x_edge, self.shape[2]))
+                np.not_equal(self.source[z, y, part], 0, out=line[:, :, part])
+            rows[z.start - start : z.stop - start, y] = np.packbits(line, axis=-1, bitorder="little")
 
-        ranges = (range(start, stop, edges[0]), *map(range, (0, 0), self.shape[1:], edges[1:]))
+        corners = itertools.product(range(start, stop, z_edge), range(0, self.shape[1], y_edge))
         with ThreadPoolExecutor(max_workers=self.workers) as threads:
-            list(threads.map(read, itertools.product(*ranges)))
+            list(threads.map(read, corners))
         return rows
+
+
+class Slices:
+    """Some slices of a mask, read when they are asked for.
+
+    Attributes:
+        shape: Of the part.
+        dtype: Of the mask.
+        ndim: 3.
+        size: Voxels of the part.
+    """
+
+    ndim = 3
+
+    def __init__(self, source: Any, part: slice) -> None:
+        """Take slices of a mask.
+
+        Args:
+            source: (z, y, x).
+            part: Which slices, with whole-numbered ends.
+        """
+        self._source, self._from = source, part.start
+        self.shape, self.dtype = (part.stop - part.start, *source.shape[1:]), source.dtype
+        self.size = math.prod(self.shape)
+
+    def __getitem__(self, slices: slice) -> NDArray[Any]:
+        """Slices start to stop, counted from the first of the part."""
+        start, stop, _ = slices.indices(self.shape[0])
+        part: NDArray[Any] = self._source[start + self._from : stop + self._from]
+        return part
 
 
 class KeptChunks:

@@ -11,7 +11,7 @@ from mitobench.arrays.chunks import Box
 from mitobench.components.slabs import Seams
 from mitobench.metrics.mask_runs import mask_runs
 from mitobench.metrics.overlap import Ids
-from mitobench.metrics.reading import ArrayLike, ForegroundReader, readable
+from mitobench.metrics.reading import ArrayLike, ForegroundReader, Slices, readable
 from mitobench.volume import Labels
 
 Reader = Callable[[Box], Labels]
@@ -62,21 +62,15 @@ class MaskSide:
     def reader(self, box: Box) -> Reader:
         """Label the row of chunks of this box, unless that was done for the box before."""
         if box[0].start != self._from:
-            runs = mask_runs(np.asarray(self._mask[box[0]]), connectivity=self._seams.connectivity)
+            runs = mask_runs(Slices(self._mask, box[0]), connectivity=self._seams.connectivity)
             if isinstance(self._mask, ForegroundReader):
                 self._mask.forget()  # the runs say it all
             first, last = runs.plane(0), runs.plane(runs.shape[0] - 1)
             self._before = self._seams.add(first, last, count=runs.count)
             self._first = first if self._first is None else self._first
             self._from, self._runs = box[0].start, runs
-        runs, before = self._runs, np.uint64(self._before)
-
-        def read(box: Box) -> Labels:
-            labels = runs.labels(box[1:]).astype(np.uint64)
-            labels[labels > 0] += before
-            return labels
-
-        return read
+        runs, before = self._runs, self._before
+        return lambda box: runs.labels(box[1:], before=before)
 
     def final_ids(self) -> Ids:
         """Final id of each provisional one."""
@@ -88,5 +82,5 @@ class MaskSide:
             return None
         names = self.final_ids()
         last = self._runs.plane(self._runs.shape[0] - 1)
-        last = np.where(last > 0, last + self._before, 0)
+        last = np.where(last > 0, last.astype(np.uint64) + np.uint64(self._before), np.uint64(0))
         return Ends(names[self._first], names[last], int(names.max()))

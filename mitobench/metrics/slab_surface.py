@@ -5,20 +5,27 @@ Everything here is counted as whole numbers, so that any slabs and any workers g
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays.portable import portable
 from mitobench.metrics.band import BandCounts, Rows, band_rows, reach_of, shell_counts
 from mitobench.metrics.bits import Faces, Words, known_bits
 from mitobench.metrics.border import Places, border_places, cell_places
 from mitobench.metrics.nearest import Ruler, near_counts, ruler
 from mitobench.metrics.reading import readable
+from mitobench.segmenter import Progress
 from mitobench.volume import VoxelSize
+from mitobench.workers import Workers, open_workers
 
+PARTS = 2
+"""Slabs for each worker; each reads some slices of its neighbours too."""
 SLAB = 1 << 24
 """Voxels of a side measured together, context left out."""
 
@@ -74,7 +81,7 @@ class Surface:
     """One surface of one side in some slices.
 
     Attributes:
-        near: (offsets * codes,) places whose nearest target lies at that offset.
+        near: (2, n) offset * codes + code, and how many places of that code have their nearest target there.
         far: Positions of the others among the places.
         far_codes: (codes,) how many of them have each code.
         places: All of them; None where no distance is left to be measured.
@@ -112,7 +119,48 @@ class Slab:
     how: How
 
 
-def slab_bits(slab: Slab, *, step: int) -> Iterator[tuple[list[tuple[Words, Words]], bool]]:
+def measured_slabs(
+    sides: Sequence[Any], ignore: Any, how: How, *, crew: Workers | None, progress: Progress
+) -> list[SlabSurface]:
+    """The slabs of two volumes, in order, whoever measures them."""
+    depth, height, width = sides[0].shape
+    if not depth * height * width:
+        return []
+    step = -(-depth // -(-depth * height * width // SLAB))
+    whole = Slab(sides, ignore, 0, depth, how)
+    found: list[SlabSurface] = []
+    if crew is not None and not crew.local:
+        edge = max([step, *(int(side.chunks[0]) for side in sides if getattr(side, "chunks", None))])
+        long = -(-depth // (crew.count * PARTS * edge)) * edge
+        starts = range(0, depth, long)
+        tasks = (_sent(whole, start, min(start + long, depth)) for start in starts)
+        work = functools.partial(_measure_slab, step=step, width=width)
+        for done, part in enumerate(crew.map(work, tasks), start=1):
+            found += part
+            progress(done, len(starts), "measuring surfaces")
+        return found
+    with nullcontext(crew) if crew or step == depth else open_workers() as threads:
+        bits = _slab_bits(whole, step=step)
+        measure = functools.partial(_measure_bits, how=how, width=width)
+        for done, slab in enumerate(threads.map(measure, bits) if threads else map(measure, bits), start=1):
+            found.append(slab)
+            progress(done, -(-depth // step), "measuring surfaces")
+    return found
+
+
+def _measure_bits(bits: tuple[Any, bool], *, how: How, width: int) -> SlabSurface:
+    return measure_bits(bits[0], how=how, width=width, last=bits[1])
+
+
+def _sent(whole: Slab, z0: int, z1: int) -> Slab:
+    """Some slices, with what they need of the arrays."""
+    deep, _ = whole.how.around
+    slab = slice(max(z0 - deep, 0), min(z1 + deep, whole.sides[0].shape[0]))
+    sides = [portable(side, slab) for side in whole.sides]
+    return Slab(sides, None if whole.ignore is None else portable(whole.ignore, slab), z0, z1, whole.how)
+
+
+def _slab_bits(slab: Slab, *, step: int) -> Iterator[tuple[list[tuple[Words, Words]], bool]]:
     """Foreground and background of both sides a few slices at a time; and whether they are the last of all."""
     sides, how = [readable(side) for side in slab.sides], slab.how
     for z0 in range(slab.z0, slab.z1, step):
@@ -123,10 +171,10 @@ def slab_bits(slab: Slab, *, step: int) -> Iterator[tuple[list[tuple[Words, Word
         )
 
 
-def measure_slab(slab: Slab, *, step: int, width: int) -> list[SlabSurface]:
+def _measure_slab(slab: Slab, *, step: int, width: int) -> list[SlabSurface]:
     """Measure the surfaces of some slices, a few at a time; for other processes."""
     return [
-        measure_bits(bits, how=slab.how, width=width, last=last) for bits, last in slab_bits(slab, step=step)
+        measure_bits(bits, how=slab.how, width=width, last=last) for bits, last in _slab_bits(slab, step=step)
     ]
 
 
@@ -169,7 +217,7 @@ def _surfaces(sides: Sequence[Places], z0: int, z1: int, measure: Ruler, *, code
         near, far = near_counts(places, which, targets, measure, codes=codes)
         found.append(
             Surface(
-                near,
+                np.stack([np.flatnonzero(near), near[near > 0]]),
                 far - which.start,
                 np.bincount(places.codes(far), minlength=codes),
                 None if measure.settled else places.cut(z0, z1),
