@@ -55,7 +55,7 @@ def make_prediction(folder):
     from perturbed import perturb
 
     import mitobench as mb
-    from mitobench.benchmark.container_writer import PredictionWriter
+    from mitobench.benchmark.container import PredictionWriter
     from mitobench.components import components
 
     train, val, test = (mb.load_split("vnc", split)[0] for split in ("train", "val", "test"))

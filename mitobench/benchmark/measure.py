@@ -60,7 +60,7 @@ def measure_volume(
         kind: What the predicted labels mean.
         connectivity: Neighbours that join semantic voxels.
         surfaces: Measure surfaces too.
-        crew: Who does the work. The distances of the whole surface are always measured here.
+        crew: Who does the work. The few distances that are long are always measured here.
         notes: What an earlier run gave, and where this one notes what it gives.
         progress: Told about finished blocks, slabs and groups.
     """
@@ -88,9 +88,12 @@ def measure_volume(
         "voxel_size_nm": volume.voxel_size_nm,
         "ignore": volume.ignore,
     }
-    progress(0, 1, f"measuring surfaces of {volume.name}")
-    surface = surface_table(**sides, cells_within_nm=max(TOLERANCES_NM))
-    progress(1, 1, f"measuring surfaces of {volume.name}")
+    surface = surface_table(
+        **sides,
+        cells_within_nm=max(TOLERANCES_NM),
+        crew=crew,
+        progress=lambda done, total, what: progress(done, total, f"{what} of {volume.name}"),
+    )
     outlines = matched_outlines(
         counted.sums,
         **sides,

@@ -41,6 +41,8 @@ from mitobench.workers import Workers, open_workers
 
 NOTED_VOXELS = 1 << 28
 """Voxels of a split from which on notes are worth their while."""
+SMALL = 1 << 27
+"""Bytes up to which the labels of a volume are decoded into memory."""
 PACKAGES = ("numpy", "zarr", "connected-components-3d", "fastremap", "pydantic")
 """Packages whose versions a record keeps: they touch the numbers."""
 
@@ -111,7 +113,7 @@ def score_prediction(
         measured = {
             volume.name: measure_volume(
                 volume,
-                opened.arrays[volume.name],
+                _at_hand(opened.arrays[volume.name], workers),
                 **how,
                 crew=workers,
                 notes=notes.volume(volume.name) if notes else None,
@@ -189,6 +191,12 @@ def _root(
     if notes is not None:
         notes.put_numbers("root", np.frombuffer(bytes.fromhex(root), np.uint8))
     return root
+
+
+def _at_hand(labels: ArraySource, crew: Workers) -> ArraySource:
+    """The labels decoded once where they are small, since they are read several times."""
+    small = math.prod(labels.shape) * np.dtype(labels.dtype).itemsize <= SMALL
+    return np.asarray(labels[:]) if small and crew.local else labels
 
 
 def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26], roots: dict[str, str]) -> Prediction:

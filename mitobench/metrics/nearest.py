@@ -22,6 +22,8 @@ OFFSETS = 512
 """How many offsets are tried before the k-d tree is asked."""
 MOST_OFFSETS = 1 << 13
 """How many are tried where no tree is needed after them."""
+TOGETHER = 1 << 14
+"""Places times offsets that are looked up together."""
 TARGETS = 1 << 20
 """Targets up to which all of them make one tree."""
 FAR = 1 << 15
@@ -217,12 +219,15 @@ def _probe(
 
         return probe(window, here, jumps)
     found = np.full(here.size, -1)
-    left = np.arange(here.size)
-    for k, jump in enumerate(jumps.tolist()):
-        hit = window.take(here + jump)
+    left, k = np.arange(here.size), 0
+    while k < jumps.size and left.size:
+        some = jumps[k : k + max(min(TOGETHER // left.size, 64), 1)]
+        hits = window.take(here + some[:, None])
+        hit = hits.any(axis=0)
         if hit.any():
-            found[left[hit]] = k
+            found[left[hit]] = k + hits[:, hit].argmax(axis=0)
             left, here = left[~hit], here[~hit]
+        k += some.size
     return found
 
 
