@@ -144,9 +144,37 @@ def submit(
     ] = None,
     version: Version = None,
     folder: Folder = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; print what continuous integration would say.")
+    ] = False,
+    author: Annotated[
+        str | None, typer.Option(help="For --dry-run: your login; model.toml's submitter by default.")
+    ] = None,
 ) -> None:
     """Score a prediction and write its leaderboard entry; prints the git commands that publish it."""
     from mitobench import entries
+
+    if dry_run:
+        from mitobench.intake.report import comment
+        from mitobench.submissions.dry_run import dry_run as look
+
+        with progress_bar() as progress:
+            report = look(
+                path,
+                model_toml=model,
+                dataset=dataset,
+                split=split,
+                track=track,
+                checkpoint=checkpoint,
+                version=version,
+                folder=folder,
+                author=author,
+                progress=progress,
+            )
+        typer.echo(comment(report), nl=False)
+        if not report.good:
+            raise typer.Exit(2)
+        return
 
     with progress_bar() as progress:
         written = entries.submit(
@@ -163,7 +191,8 @@ def submit(
     say(f"Entry written to {written}. To publish it:")
     for line in (
         f"git switch -c entry-{written.name}",
-        f"git add {written} {written.parent / 'table.csv'}",
+        "mitobench leaderboard build && mitobench leaderboard check",
+        f"git add {written} {written.parent}/table.csv {written.parent}/board.json {written.parent}/ledger.csv",
         f"git commit -m 'Add {written.name}'",
         f"git push -u origin entry-{written.name}",
     ):
