@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,12 @@ def review(
     from mitobench.submissions.review import refused, review
 
     board = entries.leaderboard_folder(folder)
-    who = {"author": author, "is_maintainer": association in MAINTAINERS, "number": number, "head": head}
+    who: dict[str, Any] = {
+        "author": author,
+        "is_maintainer": association in MAINTAINERS,
+        "number": number,
+        "head": head,
+    }
     with progress_bar() as progress, tempfile.TemporaryDirectory(prefix="mitobench-") as temporary:
         after = Path(temporary) / "leaderboard"
         shutil.copytree(board, after)

@@ -43,8 +43,8 @@ def review(
     Returns:
         Everything that is wrong, and where the records would stand if nothing is.
     """
-    who = {"author": author, "is_maintainer": is_maintainer, "number": number, "head": head}
-    report = refused(before, changes, **who)  # type: ignore[arg-type]
+    who: dict[str, Any] = {"author": author, "is_maintainer": is_maintainer, "number": number, "head": head}
+    report = refused(before, changes, **who)
     if report is not None:
         return report
     key = check_changes(changes, author=author, owners=owners(before), is_maintainer=is_maintainer)
