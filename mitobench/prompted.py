@@ -21,12 +21,9 @@ def prompts_of(volume: Volume, track: str) -> list[ObjectPrompt]:
     Raises:
         BadInputError: The volume has no labels.
     """
-    from mitobench.components import as_objects
+    from mitobench.datasets.prompt_files import true_objects
 
-    labels = as_objects(_labels(volume), kind=volume.label_kind)
-    if volume.ignore is not None:
-        labels = labels * ~volume.ignore
-    return draw_prompts(labels, volume=volume.name, track=track, seed=JITTER_SEED)
+    return draw_prompts(true_objects(volume), volume=volume.name, track=track, seed=JITTER_SEED)
 
 
 def check_track(segmenter: Segmenter, track: str) -> None:

@@ -95,11 +95,14 @@ def test_blind_and_gain(board: Path) -> None:
     add_entry(board, "ellipse", shift=2, track="box", kind='"control"')
     leaderboard.build(board)
     rows = _rows(board)
-    blind = rows["ellipse"]["scores"]["iou"]
+    blind = rows["ellipse"]["prompted"][
+        "iou"
+    ]  # objects are given: each is held against its own prompt's answer
+    assert blind != rows["ellipse"]["scores"]["iou"]
     assert rows["oracle"]["blind"] == rows["ellipse"]["blind"] == blind
     assert rows["oracle"]["gain"] == 1.0
     assert rows["ellipse"]["gain"] == 0.0
-    assert rows["good"]["blind"] is None
+    assert rows["good"]["blind"] is rows["good"]["prompted"] is None
 
 
 def test_seeds_are_joined(board: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +155,32 @@ def paired_difference(
     if units < 2 or not np.isfinite(parts).all():
         return Difference(value=value, low=float("nan"), high=float("nan"), p=1.0, units=units)
     error = _standard_error(parts)
+    reach = _t_quantile(units - 1) * error
+    return Difference(
+        value=value, low=value - reach, high=value + reach, p=_p_value(value, error, units - 1), units=units
+    )
+
+
+def object_difference(first: Mapping[Any, float], second: Mapping[Any, float]) -> Difference:
+    """Difference of two mean scores over the same objects, by the paired t test.
+
+    Args:
+        first: Object to score.
+        second: The same objects.
+
+    Raises:
+        BadInputError: The two were not scored on the same objects.
+    """
+    if first.keys() != second.keys():
+        raise BadInputError(
+            "The two predictions were not scored on the same objects; compare within one split."
+        )
+    parts = np.array([first[key] - second[key] for key in first])
+    units = parts.size
+    value = float(parts.mean()) if units else 0.0
+    if units < 2:
+        return Difference(value=value, low=float("nan"), high=float("nan"), p=1.0, units=units)
+    error = float(parts.std(ddof=1) / np.sqrt(units))
     reach = _t_quantile(units - 1) * error
     return Difference(
         value=value, low=value - reach, high=value + reach, p=_p_value(value, error, units - 1), units=units

@@ -168,7 +168,8 @@ def _collect(folder: Path, same_tissue: SameTissue) -> tuple[list[Scored], list[
             scores, tiles = _checked(entry, record).scores, entry.tiles(record.name.stem)
             if f"{entry.key}/{record.name.stem}" in doubts and record.status != "withdrawn":
                 record = record.changed(status="disputed")  # noqa: PLW2901 - the file keeps what it says
-            found.append(Scored(model=entry.model, record=record, scores=scores, tiles=tiles))
+            tables = entry.tables[record.name.stem]
+            found.append(Scored(model=entry.model, record=record, scores=scores, tiles=tiles, tables=tables))
     found.sort(key=lambda one: one.order)
     return found, board_rows(found, same_tissue=same_tissue)
 

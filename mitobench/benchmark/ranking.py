@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from statistics import fmean
 from types import MappingProxyType
@@ -10,11 +10,13 @@ from typing import Any
 
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.model_card import ModelCard
+from mitobench.benchmark.prompted import mean_ious, prompted_scores
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Score
-from mitobench.benchmark.ties import versus_best
+from mitobench.benchmark.ties import Versus, objects_versus_best, versus_best
 from mitobench.benchmark.tiles import TileCounts
 from mitobench.benchmark.tracks import TRACKS
+from mitobench.metrics import OverlapTable
 
 HEADLINE = "iou"
 """The metric that ranks."""
@@ -37,12 +39,14 @@ class Scored:
         record: The record.
         scores: Its scores, with those newer than the record filled in from its table.
         tiles: Its counts by tile, or None when it keeps no objects.
+        tables: Volume name to overlap table, for tracks whose objects are given.
     """
 
     model: ModelCard
     record: Record
     scores: dict[str, Score]
     tiles: TileCounts | None
+    tables: Mapping[str, OverlapTable] = field(default_factory=dict)
 
     @property
     def group(self) -> Group:
@@ -71,7 +75,10 @@ def board_rows(found: Iterable[Scored], *, same_tissue: SameTissue = NO_TISSUE) 
         seeds_of = {entry: list(seeds) for entry, seeds in groupby(members, key=lambda one: one.record.model)}
         joined = sorted((_join(seeds, same_tissue) for seeds in seeds_of.values()), key=_best_first)
         _rank(joined)
-        _add_ties(joined, seeds_of)
+        if TRACKS[group[2]].prompted:
+            _add_prompted_ties(joined, seeds_of)
+        else:
+            _add_ties(joined, seeds_of)
         _add_blind(joined, prompted=TRACKS[group[2]].prompted)
         rows += joined
     return rows
@@ -86,6 +93,7 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
     ranked = TRACKS[record.track].ranked and model.kind != "control" and status != "withdrawn"
     keys = [key for key in seeds[0].scores if all(key in one.scores for one in seeds)]
     values = {key: [one.scores[key] for one in seeds] for key in keys}
+    prompted = prompted_scores([one.tables for one in seeds]) if TRACKS[record.track].prompted else None
     return {
         "entry": record.model,
         "name": model.title,
@@ -101,6 +109,7 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
         "scores": {key: _mean(values[key]) for key in keys},
         "spread": {key: _spread(values[key]) for key in keys if len(seeds) > 1 and _defined(values[key])},
         "intervals": _intervals(seeds),
+        "prompted": None if prompted is None else asdict(prompted),
         "versus_best": None,
         "blind": None,
         "gain": None,
@@ -117,25 +126,32 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
 
 
 def _best_first(row: dict[str, Any]) -> tuple[bool, float, str]:
-    score = row["scores"][HEADLINE]
+    score = headline(row)
     return score is None, -(score or 0.0), row["entry"]
+
+
+def headline(row: Mapping[str, Any]) -> Score:
+    """The score that ranks a row: mean IoU of the prompted objects where they are given, else the pooled IoU."""
+    prompted = row["prompted"]
+    score: Score = row["scores"][HEADLINE] if prompted is None else prompted["iou"]
+    return score
 
 
 def _rank(rows: Sequence[dict[str, Any]]) -> None:
     """Equal scores share a rank, and the next rank counts all rows before it: 1, 1, 3."""
     ranked = [row for row in rows if row["ranked"]]
     for row in ranked:
-        row["rank"] = 1 + sum(other["scores"][HEADLINE] > row["scores"][HEADLINE] for other in ranked)
+        row["rank"] = 1 + sum((headline(other) or 0.0) > (headline(row) or 0.0) for other in ranked)
 
 
 def _add_blind(rows: Sequence[dict[str, Any]], *, prompted: bool) -> None:
     """What the prompt alone is worth: the best control of the group, image unopened."""
-    controls = [row["scores"][HEADLINE] for row in rows if row["kind"] == "control"]
+    controls = [headline(row) for row in rows if row["kind"] == "control"]
     blind = max((score for score in controls if score is not None), default=None)
     if not prompted or blind is None:
         return
     for row in rows:
-        score = row["scores"][HEADLINE]
+        score = headline(row)
         row["blind"] = blind
         row["gain"] = (score - blind) / (1 - blind) if score is not None and blind < 1 else None
 
@@ -151,10 +167,25 @@ def _add_ties(rows: Sequence[dict[str, Any]], seeds_of: Mapping[str, Sequence[Sc
         row["versus_best"] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "tied": True}
     found = versus_best(tiles, best)
     for row in ranked[1:]:
-        one = found[row["entry"]]
-        ends = {"low": one.difference.low, "high": one.difference.high}
-        known = {key: end if math.isfinite(end) else None for key, end in ends.items()}
-        row["versus_best"] = {"difference": one.difference.value, **known, "p": one.p, "tied": one.tied}
+        row["versus_best"] = _plain(found[row["entry"]])
+
+
+def _add_prompted_ties(rows: Sequence[dict[str, Any]], seeds_of: Mapping[str, Sequence[Scored]]) -> None:
+    """The same where objects are given: paired on the objects."""
+    ranked = [row for row in rows if row["ranked"] and row["prompted"] is not None]
+    if not ranked:
+        return
+    ious = {row["entry"]: mean_ious([one.tables for one in seeds_of[row["entry"]]]) for row in ranked}
+    found = objects_versus_best(ious, ranked[0]["entry"])
+    ranked[0]["versus_best"] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "tied": True}
+    for row in ranked[1:]:
+        row["versus_best"] = _plain(found[row["entry"]])
+
+
+def _plain(one: Versus) -> dict[str, Any]:
+    ends = {"low": one.difference.low, "high": one.difference.high}
+    known = {key: end if math.isfinite(end) else None for key, end in ends.items()}
+    return {"difference": one.difference.value, **known, "p": one.p, "tied": one.tied}
 
 
 def _tiles(seeds: Sequence[Scored]) -> list[TileCounts]:

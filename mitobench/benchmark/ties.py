@@ -1,10 +1,11 @@
 """Who is not told apart from the best, by paired tests on shared tiles. Knows no file."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mitobench.benchmark.intervals import Difference, holm, paired_difference
+from mitobench.benchmark.intervals import Difference, holm, object_difference, paired_difference
 from mitobench.benchmark.tiles import TileCounts
 
 LIMIT = 0.05
@@ -38,10 +39,24 @@ def versus_best(seeds_of: Mapping[str, Sequence[TileCounts]], best: str) -> dict
     Returns:
         Entry to comparison, the best itself left out.
     """
-    pairs = list(itertools.combinations(sorted(seeds_of), 2))
+    return _against(best, sorted(seeds_of), lambda a, b: paired_difference(seeds_of[a], seeds_of[b]))
+
+
+def objects_versus_best(ious_of: Mapping[str, Mapping[Any, float]], best: str) -> dict[str, Versus]:
+    """The same where objects are given: the units are objects, each with its IoU.
+
+    Args:
+        ious_of: Entry to {object: IoU}.
+        best: The entry with the highest score.
+    """
+    return _against(best, sorted(ious_of), lambda a, b: object_difference(ious_of[a], ious_of[b]))
+
+
+def _against(best: str, names: Sequence[str], compare: Callable[[str, str], Difference]) -> dict[str, Versus]:
+    pairs = list(itertools.combinations(names, 2))
     # The sign of a difference is that of (best, other) where the best takes part.
     ordered = [(b, a) if b == best else (a, b) for a, b in pairs]
-    found = [paired_difference(seeds_of[a], seeds_of[b]) for a, b in ordered]
+    found = [compare(a, b) for a, b in ordered]
     adjusted = holm([one.p for one in found])
     return {
         other: Versus(difference=difference, p=p, tied=p >= LIMIT)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from mitobench.cli import board, data, export, intake, measure, models, results
+from mitobench.cli import board, data, export, intake, measure, models, prompts, results
 from mitobench.cli.console import stderr
 from mitobench.errors import MitobenchError
 
@@ -36,7 +36,7 @@ def _root(
     """Compare mitochondria segmentation models in electron microscopy honestly."""
 
 
-for module in (data, export, models, results, board, measure, intake):
+for module in (data, export, models, results, board, measure, intake, prompts):
     module.register(app)
 
 
