@@ -37,6 +37,15 @@ def test_all_eight_turns_are_drawn() -> None:
     assert found == wanted
 
 
+def test_crops_come_in_all_eight_turns() -> None:
+    """Where only one place fits, forty crops show it in eight ways, image and mask turned alike."""
+    recipe = CropRecipe(crop=64, input=64, batch=40, foreground=0, zoom=1.0, contrast=0.0)
+    batch = CropSource([discs(slices=1, side=64)], recipe=recipe, seed=0).batch(0)
+    pairs = torch.cat([batch.image, batch.mask], dim=1)
+    assert len({pair.numpy().tobytes() for pair in pairs}) == 8
+    assert len({mask.numpy().tobytes() for mask in batch.mask}) == 8
+
+
 def test_each_share_of_a_batch_is_what_the_whole_has() -> None:
     """Whoever holds a crop, it is the same one bit for bit: its place, zoom, turn, grey values and noise."""
     recipe = CropRecipe(crop=48, input=24, batch=6, foreground=0.5, zoom=1.4, contrast=0.3)
