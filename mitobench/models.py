@@ -51,7 +51,8 @@ def load_segmenter(
     """A model ready to predict, from a checkpoint folder or a baseline key.
 
     Args:
-        source: A folder with checkpoint.json, or the key of a baseline that runs untrained.
+        source: A folder with checkpoint.json, the key of a baseline that runs untrained, or a folder with a SAM of
+            Hugging Face transformers (config.json and safetensors).
         device: "cpu", "cuda", "cuda:1".
         weights: Official weights for a baseline that takes them.
         seed: Of a random initialisation.
@@ -64,6 +65,8 @@ def load_segmenter(
     path = Path(source)
     if (path / "checkpoint.json").is_file():
         return baselines.load_checkpoint(path, device=device)
+    if (path / "config.json").is_file():
+        return baselines.load_hugging(path, device=device)
     if str(source) not in baselines.BASELINES:
         if path.exists():
             raise BadInputError(

@@ -47,6 +47,7 @@ ROOMS = {
     "monai": ("baselines",),
     "segment_anything": ("baselines",),
     "safetensors": ("baselines",),
+    "transformers": ("baselines",),
     "matplotlib": ("baselines", "morphology/plot"),
     "tifffile": ("arrays",),
     "skimage": ("components/watershed", "morphology/centreline"),

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from mitobench.baselines.run import Run
     from mitobench.baselines.settings import SettingField
 
-__all__ = ["BASELINES", "load_baseline", "load_checkpoint", "settings_fields", "train_baseline"]
+__all__ = [
+    "BASELINES",
+    "load_baseline",
+    "load_checkpoint",
+    "load_hugging",
+    "settings_fields",
+    "train_baseline",
+]
 
 
 class _Room(Protocol):
@@ -132,6 +139,27 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Segmenter:
     checkpoint = read_checkpoint(folder)
     card = _card(checkpoint.baseline)
     return _trainable(card).restore(card, folder, checkpoint, device=device)
+
+
+def load_hugging(path: Path, *, device: str = "cpu") -> Segmenter:
+    """A SAM 1, 2 or 3 from a folder as Hugging Face `transformers` saves one; nothing is downloaded.
+
+    Args:
+        path: Holds config.json and safetensors.
+        device: "cpu", "cuda" or "cuda:N".
+
+    Returns:
+        A Segmenter, which also takes the prompts of all prompted tracks.
+
+    Raises:
+        FormatError: The folder holds no SAM.
+        MissingExtraError: `transformers` or torch is not installed, or is too old.
+    """
+    try:
+        from mitobench.baselines.sam import hugging
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train", f"The model in {path}") from error
+    return hugging.load_hugging(Path(path), device=device)
 
 
 def settings_fields(key: str, given: Mapping[str, object] | None = None) -> "list[SettingField]":

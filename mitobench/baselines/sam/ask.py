@@ -14,7 +14,7 @@ from torch.nn import functional
 from mitobench.baselines.network import NetworkSegmenter, resize
 from mitobench.baselines.runtime import autocast, evaluating, torch_threads
 from mitobench.baselines.sam.finetune import PromptFree
-from mitobench.baselines.sam.model import Embedding, SamModel
+from mitobench.baselines.sam.model import AnySam, Embedding
 from mitobench.baselines.sam.predict import AutomaticSegmenter
 from mitobench.baselines.sam.prompts import Prompts, box_prompts, point_prompts
 from mitobench.baselines.tiles import tile_starts
@@ -39,7 +39,7 @@ class SamView:
         threads: CPU threads; 0 leaves torch's own number.
     """
 
-    sam: SamModel
+    sam: AnySam
     crop: int
     input: int
     three: bool

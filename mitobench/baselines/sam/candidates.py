@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mitobench.baselines.network import resize
-from mitobench.baselines.sam.model import Embedding, SamModel
+from mitobench.baselines.sam.model import AnySam, Embedding
 from mitobench.baselines.sam.prompts import grid_points, point_prompts
 from mitobench.baselines.tiles import tile_starts
 
@@ -68,7 +68,7 @@ class Candidate:
         )[0, 0]
 
 
-def slice_candidates(sam: SamModel, plane: Tensor, recipe: GridRecipe) -> list[Candidate]:
+def slice_candidates(sam: AnySam, plane: Tensor, recipe: GridRecipe) -> list[Candidate]:
     """All automatic masks of a slice, duplicates removed across tiles too.
 
     Args:
@@ -117,7 +117,7 @@ def distinct_boxes(boxes: NDArray[np.float64], *, same: float) -> list[int]:
 
 
 def _tile_candidates(
-    sam: SamModel, tile: Tensor, corner: tuple[int, int], side: int, recipe: GridRecipe
+    sam: AnySam, tile: Tensor, corner: tuple[int, int], side: int, recipe: GridRecipe
 ) -> list[Candidate]:
     scale = recipe.input / side
     height, width = int(tile.shape[0]), int(tile.shape[1])
@@ -137,7 +137,7 @@ def _tile_candidates(
 
 
 def _ask(
-    sam: SamModel, embedding: Embedding, points: NDArray[np.float32], scale: float
+    sam: AnySam, embedding: Embedding, points: NDArray[np.float32], scale: float
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (n, rows, columns) and guessed IoUs (n,) of some points at a time, three masks for each."""
     for first in range(0, len(points), _PROMPTS_AT_ONCE):

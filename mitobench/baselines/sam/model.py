@@ -4,6 +4,7 @@ The package's own predictor, transforms and mask generator are not used: its bat
 version, its decoder takes one image at a time, and its builders load pickles unchecked.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +29,12 @@ class Embedding:
     Attributes:
         features: (images, channels, rows, columns), one vector for each patch of 16 x 16 pixels.
         size: (height, width) of the encoder's input in pixels, padding included.
+        finer: Maps of higher resolution that newer models make too, finest first.
     """
 
     features: Tensor
     size: tuple[int, int]
+    finer: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,7 +50,21 @@ class Masks:
     iou: Tensor
 
 
-class SamModel(nn.Module):
+class AnySam(nn.Module, ABC):
+    """A SAM as the rest of this package asks it, wherever its weights come from."""
+
+    @abstractmethod
+    def encode(self, image: Tensor, *, pad_to: int = PATCH) -> Embedding:
+        """Embed (n, 1, y, x) grey values in [0, 255]."""
+
+    @abstractmethod
+    def decode(
+        self, embedding: Embedding, prompts: Prompts | None = None, *, multimask: bool = False
+    ) -> Masks:
+        """Masks for a batch of images with any number of prompts each."""
+
+
+class SamModel(AnySam):
     """Segment Anything with the weight names of the official files.
 
     Args:
@@ -117,7 +134,7 @@ class SamModel(nn.Module):
             ShapeError: Not (n, 1, y, x).
             BadInputError: Values below 0 or above 255: normalised already, or not scaled.
         """
-        _check_grey(image)
+        check_grey(image)
         normal = (image.expand(-1, self.channels, -1, -1) - self.mean) / self.std
         height, width = normal.shape[-2:]
         padded = functional.pad(normal, (0, -width % pad_to, 0, -height % pad_to))
@@ -241,7 +258,8 @@ def _full_precision(like: Tensor) -> torch.autocast:
     return torch.autocast(device_type=like.device.type, enabled=False)
 
 
-def _check_grey(image: Tensor) -> None:
+def check_grey(image: Tensor) -> None:
+    """Refuse what is not grey values in [0, 255], (n, 1, y, x) float; errors as in `SamModel.encode`."""
     if image.ndim != 4 or image.shape[1] != 1:
         raise ShapeError(
             f"The image has shape {tuple(image.shape)}; expected (n, 1, y, x). For one slice use image[None, None]."

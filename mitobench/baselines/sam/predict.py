@@ -12,7 +12,7 @@ from mitobench.baselines.intensity import grey_range
 from mitobench.baselines.runtime import autocast, evaluating, torch_threads
 from mitobench.baselines.sam.candidates import Candidate, GridRecipe, slice_candidates
 from mitobench.baselines.sam.keep import KeepRule
-from mitobench.baselines.sam.model import SamModel
+from mitobench.baselines.sam.model import AnySam
 from mitobench.segmenter import BaselineCard, Progress, Segmentation, no_progress
 
 
@@ -31,7 +31,7 @@ class AutomaticSegmenter:
     """
 
     card: BaselineCard
-    sam: SamModel
+    sam: AnySam
     recipe: GridRecipe
     rule: KeepRule
     device: str = "cpu"
