@@ -104,14 +104,22 @@ def test_processes_open_packed_files(tmp_path):
     same(found, score_labels(labels_true=labels_true, labels_pred=labels_pred, **how))
 
 
-def test_small_components_are_dropped_from_masks():
-    """As in memory; together with surfaces they are refused, because those would be of all components."""
+@pytest.mark.parametrize("workers", [0, 2])
+def test_small_components_are_dropped_from_masks(tmp_path, workers):
+    """As in memory, surfaces included, whether their boxes cross chunks or not."""
     mask, labels_pred = pair()[0] > 0, pair()[1]
-    common = {"labels_true": mask, "labels_pred": labels_pred, "min_voxels": 20}
-    same(score_arrays(**common), score_labels(**common))
-    assert score_arrays(**common) != score_arrays(labels_true=mask, labels_pred=labels_pred)
-    with pytest.raises(BadInputError, match="min_voxels is 20"):
-        score_arrays(**common, voxel_size_nm=SIZE)
+    common = {"min_voxels": 20, "voxel_size_nm": SIZE}
+    expected = score_labels(labels_true=mask, labels_pred=labels_pred, **common)
+    stored = as_zarr(tmp_path / "true", mask.astype(np.uint8))
+    same(
+        score_arrays(
+            labels_true=stored, kind_true="semantic", labels_pred=labels_pred, workers=workers, **common
+        ),
+        expected,
+    )
+    every = score_labels(labels_true=mask, labels_pred=labels_pred, voxel_size_nm=SIZE)
+    assert every["pq"] != expected["pq"]
+    assert every["surface_distance"] != expected["surface_distance"]
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -6,7 +6,7 @@ kept, four bytes each and one for the code of a cell.
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,23 +103,23 @@ def cell_places(inside: Words, outside: Words, *, width: int, flat: bool) -> Pla
     Returns:
         Cells on a grid one longer in each direction: cell (z, y, x) has its last corner at that voxel.
     """
-    corners = _corners(inside, flat=flat)
+    corners = list(_corners(inside, flat=flat))
     cut = functools.reduce(np.bitwise_or, corners)
     known = functools.reduce(np.bitwise_and, _corners(inside | outside, flat=flat))
     cut &= ~functools.reduce(np.bitwise_and, corners) & known
     found, (word, bit) = _located(cut, width + 1)
     code = np.zeros(word.size, np.uint8)
     for k, corner in enumerate(corners):
-        code |= (((corner.reshape(-1)[word] >> bit) & np.uint64(1)) << np.uint64(k)).astype(np.uint8)
+        code |= (((corner.ravel()[word] >> bit) & np.uint64(1)) << np.uint64(k)).astype(np.uint8)
     return Places(found.shape, found.start, found.within, code)
 
 
-def _corners(words: Words, *, flat: bool) -> list[Words]:
+def _corners(words: Words, *, flat: bool) -> Iterator[Words]:
     """Every corner of each cell, in the order of `marching.CORNERS`."""
     rows, depth = words.shape[1] - 1, words.shape[0] - (not flat)
     sides = (before(words), words)
     steps = itertools.product((0,) if flat else (0, 1), (0, 1))
-    return [np.ascontiguousarray(side[z : z + depth, y : y + rows]) for z, y in steps for side in sides]
+    return (side[z : z + depth, y : y + rows] for z, y in steps for side in sides)
 
 
 def _located(words: Words, width: int) -> tuple[Places, tuple[NDArray[np.int64], NDArray[np.uint64]]]:

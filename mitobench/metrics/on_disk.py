@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mitobench.arrays import open_array
-from mitobench.errors import BadInputError, ShapeError
+from mitobench.errors import ShapeError
 from mitobench.metrics.bits import Faces
 from mitobench.metrics.boundary import TOLERANCES_NM, surface_scores, surface_table
 from mitobench.metrics.count import check_labels
@@ -19,6 +19,7 @@ from mitobench.metrics.reading import ArrayLike
 from mitobench.metrics.score import score_tables
 from mitobench.metrics.spread import PairSums, count_pair, sum_block, table_block
 from mitobench.metrics.stream import drop_small
+from mitobench.metrics.without_small import drop_small_objects
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind
 from mitobench.workers import open_workers
@@ -54,7 +55,7 @@ def score_arrays(
         kind_true: "semantic" for a mask, "instance" for ids. None means semantic for bool and instance for integers.
         kind_pred: The same for the prediction.
         connectivity: 6, 18 or 26, for semantic sides.
-        min_voxels: Components smaller than this are dropped from semantic sides; not together with surfaces.
+        min_voxels: Components smaller than this are dropped from semantic sides.
         tolerances_nm: Of the surface Dice.
         faces: Whether the foreground ends at the faces of the array ("closed") or goes on ("open").
         workers: 0: threads of this process. More than 1: that many processes.
@@ -68,7 +69,7 @@ def score_arrays(
         ShapeError: The shapes differ, or are not (z, y, x).
         DtypeError: An array is not integer or bool.
         FormatError: A file cannot be read.
-        BadInputError: An id is negative, the voxel size does not fit, or min_voxels goes with a voxel size.
+        BadInputError: An id is negative, or the voxel size does not fit.
         WorkerError: A worker vanished, or the scheduler does not answer.
 
     Example:
@@ -89,11 +90,6 @@ def score_arrays(
         for kind, array in ((kind_true, true), (kind_pred, pred))
     ]
     masks = kinds[0] == "semantic", kinds[1] == "semantic"
-    if min_voxels > 1 and any(masks) and voxel_size_nm is not None:
-        raise BadInputError(
-            f"min_voxels is {min_voxels} and voxel_size_nm is given; surfaces of arrays on disk are those of all "
-            "components. Leave one out, or use score_labels on arrays in memory."
-        )
     common: dict[str, Any] = {"labels_true": true, "labels_pred": pred, "ignore": void}
     how: dict[str, Any] = {"kind_true": kinds[0], "kind_pred": kinds[1], "connectivity": connectivity}
     with open_workers(workers, scheduler) as crew:
@@ -106,7 +102,16 @@ def score_arrays(
         work = functools.partial(sum_block, shape=(z, y, x))
         sums = count_pair(work, PairSums.empty(), crew=crew, progress=progress, **common, **how)
         common["voxel_size_nm"] = voxel_size_nm
-        surface = surface_table(**common, faces=faces, cells_within_nm=max(tolerances_nm, default=0))
+        sums, left = drop_small_objects(
+            sums, (true, pred), masks=masks, min_voxels=min_voxels, connectivity=connectivity
+        )
+        surface = surface_table(
+            **{**common, "labels_true": left[0], "labels_pred": left[1]},
+            faces=faces,
+            cells_within_nm=max(tolerances_nm, default=0),
+            crew=crew,
+            progress=progress,
+        )
         outlines = matched_outlines(sums, **common, **how, crew=crew, progress=progress)
     return {
         **score_tables([sums.table]),
