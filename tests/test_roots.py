@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark_fakes import blobs, volume, write_prediction
+from benchmark_fakes import SHAPE, blobs, volume, write_prediction
 
 from mitobench.benchmark import roots
 from mitobench.benchmark.container import open_prediction
 from mitobench.benchmark.roots import label_root
+from mitobench.workers import Workers
 
 
 def test_by_hand() -> None:
@@ -70,3 +71,19 @@ def test_semantic_labels_are_a_mask() -> None:
         label_root(mask * 255, kind="semantic") == label_root(mask, kind="semantic") == label_root(mask > 0)
     )
     assert label_root(blobs(), kind="semantic") == label_root(mask)
+
+
+def test_any_workers_give_the_same_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crew: Workers
+) -> None:
+    """Numbering goes on across blocks, whoever reads and hashes them; memory maps and containers travel."""
+    monkeypatch.setattr(roots, "GRID", (4, 20, 12))
+    labels = np.random.default_rng(0).integers(0, 50, SHAPE).astype(np.uint16)
+    np.save(tmp_path / "a.npy", labels)
+    path = write_prediction(tmp_path / "p", {"a": labels})
+    packed = open_prediction(path, volumes=[volume()]).arrays["a"]
+    told: list[int] = []
+    for source in (labels, np.load(tmp_path / "a.npy", mmap_mode="r"), packed):
+        found = label_root(source, crew=crew, progress=lambda done, total, _: told.append(total - done))
+        assert found == label_root(labels)
+    assert told[-1] == 0

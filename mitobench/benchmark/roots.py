@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ from mitobench.workers import Workers
 
 GRID = (64, 512, 512)
 """Blocks whose hashes are the leaves, (z, y, x) voxels; fixed for ever."""
+THREADS = 4
+"""Most blocks that are held at once by threads."""
 
 
 def label_root(
@@ -53,12 +57,25 @@ def label_root(
     tasks = (
         _Task(portable(labels, block[0]) if away else labels, block, kind == "semantic") for block in blocks
     )
-    run: Callable[..., Iterator[Any]] = map if crew is None else crew.map
-    leaves = run(_leaf, map(numbering.apply, run(_runs, tasks)))
-    for done, leaf in enumerate(leaves, start=1):
-        root.update(leaf)
-        progress(done, len(blocks), "hashing labels")
+    with _few(crew) as run:
+        leaves = run(_leaf, map(numbering.apply, run(_runs, tasks)))
+        for done, leaf in enumerate(leaves, start=1):
+            root.update(leaf)
+            progress(done, len(blocks), "hashing labels")
     return root.hexdigest()
+
+
+@contextmanager
+def _few(crew: Workers | None) -> Iterator[Callable[..., Iterator[Any]]]:
+    """How to map: here, by the crew, or by a few of its threads, because a block and its runs take 150 MB."""
+    if crew is None or crew.count == 1:
+        yield map
+    elif not crew.local:
+        yield crew.map
+    else:
+        count = min(crew.count, THREADS)
+        with ThreadPoolExecutor(count) as pool:
+            yield Workers(pool.submit, count=count, local=True).map
 
 
 def _blocks(shape: tuple[int, int, int]) -> Iterator[Box]:

@@ -138,11 +138,14 @@ def count_pair(
     slabs = list(_slabs(PairBlocks(**pair, workers=1), crew.count * PARTS if notes is None else NOTED))
     known = [notes is not None and notes.has(slab) for slab in slabs]
     tasks = (
-        _Task(pair if crew.local else _packed(pair, slab), work, nothing, slab)
+        _Task(
+            pair if crew.local else _packed(pair, slab), work, nothing, slab, crew.count if crew.local else 1
+        )
         for slab, there in zip(slabs, known, strict=True)
         if not there
     )
-    fresh = crew.map(_count_slab, tasks)
+    # Threads share one slab, so that memory holds one row of chunks of a mask; others take a slab each.
+    fresh = map(_count_slab, tasks) if crew.local else crew.map(_count_slab, tasks)
     seams = [Seams(connectivity=pair.get("connectivity", 6)) for _ in range(2)]
     masks = [pair.get(f"kind_{side}") == "semantic" for side in ("true", "pred")]
     total = nothing
@@ -166,10 +169,11 @@ class _Task(Generic[C]):
     work: Callable[[Block], C]
     nothing: C
     slab: slice
+    threads: int
 
 
 def _count_slab(task: _Task[C]) -> tuple[C, tuple[Ends | None, Ends | None]]:
-    blocks = PairBlocks(**task.pair, slab=task.slab, workers=1)
+    blocks = PairBlocks(**task.pair, slab=task.slab, workers=task.threads)
     return _counted(blocks, task.work, task.nothing), blocks.ends()
 
 

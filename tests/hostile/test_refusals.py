@@ -45,7 +45,7 @@ def test_all_are_refused_within_limits(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-B", str(TESTS / "hostile" / "opening_child.py")],
         input="\n".join(str(path) for path, _ in cases.values()),
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "OPENBLAS_NUM_THREADS": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
