@@ -101,7 +101,7 @@ def intervals(seeds: Sequence[TileCounts]) -> dict[str, Interval]:
         Metric key to interval. A metric is left out where it is undefined, 0 or 1 (no tile tells how far off it
         could be) or rests on fewer than two tiles.
     """
-    values = _stack(seeds)
+    values = stack_seeds(seeds)
     n_true = seeds[0].n_true
     found: dict[str, Interval] = {}
     for key, ratio in (RATIOS | OBJECT_RATIOS).items():
@@ -146,7 +146,7 @@ def paired_difference(
             "The two predictions were not scored on the same tiles; compare within one split."
         )
     ratio = (RATIOS | OBJECT_RATIOS)[metric]
-    pair = [_stack(first), _stack(second)]
+    pair = [stack_seeds(first), stack_seeds(second)]
     used = np.any([ratio.below_of(values).any(axis=0) for values in pair], axis=0)
     whole, left_out = zip(*(_leave_one_out(ratio, values[:, used]) for values in pair), strict=True)
     value = float(whole[0] - whole[1])
@@ -200,8 +200,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _stack(seeds: Sequence[TileCounts]) -> Floats:
-    """(seeds, tiles, COLUMNS)."""
+def stack_seeds(seeds: Sequence[TileCounts]) -> Floats:
+    """Counts of several seeds as one array, (seeds, tiles, COLUMNS)."""
     if any(one.keys != seeds[0].keys for one in seeds):
         raise BadInputError("The seeds were not scored on the same tiles; score them again.")
     return np.stack([one.values for one in seeds])
@@ -228,17 +228,27 @@ def _bootstrap(ratio: _Ratio, values: Floats) -> tuple[float, float] | None:
     units = values.shape[1]
     if not 0 < ratio.of(values.sum(axis=1)).mean() < 1:  # every draw would say the same, with false certainty
         return None
-    # Raw bits of PCG64 are the same in every NumPy release, unlike the draws of a Generator.
-    raw = np.random.PCG64(SEED).random_raw(DRAWS * units).reshape(DRAWS, units)
-    index = ((raw >> np.uint64(32)) * np.uint64(units)) >> np.uint64(32)
-    times = np.zeros((DRAWS, units))
-    np.add.at(times, (np.arange(DRAWS)[:, None], index.astype(np.intp)), 1)
+    times = draws_of_tiles(units)
     scores = ratio.of(np.einsum("du,suc->sdc", times, values)).mean(axis=0)
     scores = scores[np.isfinite(scores)]
     if scores.size < DRAWS // 2:
         return None
     low, high = np.quantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def draws_of_tiles(units: int) -> Floats:
+    """How often each draw takes each tile, (DRAWS, units); the same in every run and on every machine.
+
+    Args:
+        units: How many tiles there are to draw from.
+    """
+    # Raw bits of PCG64 are the same in every NumPy release, unlike the draws of a Generator.
+    raw = np.random.PCG64(SEED).random_raw(DRAWS * units).reshape(DRAWS, units)
+    index = ((raw >> np.uint64(32)) * np.uint64(units)) >> np.uint64(32)
+    times = np.zeros((DRAWS, units))
+    np.add.at(times, (np.arange(DRAWS)[:, None], index.astype(np.intp)), 1)
+    return times
 
 
 def _standard_error(left_out: Floats) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.model_card import ModelCard
 from mitobench.benchmark.prompted import mean_ious, prompted_scores
+from mitobench.benchmark.rank_ranges import rank_ranges
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Score
 from mitobench.benchmark.ties import Versus, objects_versus_best, versus_best
@@ -111,6 +112,7 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
         "intervals": _intervals(seeds),
         "prompted": None if prompted is None else asdict(prompted),
         "versus_best": None,
+        "rank_range": None,
         "blind": None,
         "gain": None,
         "parameters": model.parameters,
@@ -166,6 +168,8 @@ def _add_ties(rows: Sequence[dict[str, Any]], seeds_of: Mapping[str, Sequence[Sc
     for row in ranked:
         row["versus_best"] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "tied": True}
     found = versus_best(tiles, best)
+    for entry, ends in rank_ranges(tiles).items():
+        next(row for row in ranked if row["entry"] == entry)["rank_range"] = list(ends)
     for row in ranked[1:]:
         row["versus_best"] = _plain(found[row["entry"]])
 

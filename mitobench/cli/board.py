@@ -1,4 +1,4 @@
-"""Commands about the leaderboard: build, check, rescore, status, table."""
+"""Commands about the leaderboard: build, check, aggregate, rescore, status, table."""
 
 from typing import Annotated
 
@@ -37,6 +37,42 @@ def check(folder: Folder = None) -> None:
     if problems:
         raise RecordError("\n".join([f"{len(problems)} problem(s) in {place}:", *map(str, problems)]))
     say(f"{place}: every record agrees with its table.")
+
+
+@leaderboard.command()
+def aggregate(
+    track: Annotated[str, typer.Option(help="Tracks are never averaged with another.")] = "auto",
+    folder: Folder = None,
+) -> None:
+    """Print the order over all datasets of a track, four ways; incomplete entries are unranked."""
+    from mitobench import entries
+    from mitobench.benchmark import leaderboard as board
+    from mitobench.benchmark.aggregate import aggregate as over_datasets
+    from mitobench.benchmark.ranking import headline
+    from mitobench.benchmark.tracks import load_track
+    from mitobench.datasets import same_tissue
+
+    load_track(track)
+    scores: dict[str, dict[str, float]] = {}
+    for row in board.ranked(entries.leaderboard_folder(folder), same_tissue=same_tissue()):
+        score = headline(row)
+        if row["track"] == track and row["ranked"] and score is not None:
+            scores.setdefault(row["entry"], {})[f"{row['dataset']}@{row['version']}"] = score
+    columns = ["rank", "entry", "mean", "worst", "mean rank", "Borda", "rank without", "missing"]
+    print_table(
+        columns,
+        (
+            (
+                one.rank,
+                one.entry,
+                *("" if value is None else f"{value:.4f}" for value in (one.mean, one.worst)),
+                *("" if value is None else f"{value:g}" for value in (one.mean_rank, one.borda)),
+                ", ".join(f"{data}: {rank}" for data, rank in (one.left_out or {}).items()),
+                ", ".join(one.missing),
+            )
+            for one in over_datasets(scores)
+        ),
+    )
 
 
 @leaderboard.command()
