@@ -169,7 +169,7 @@ def main() -> None:
     cuda = asked.device.startswith("cuda")
     jobs = JOBS_CUDA if cuda else JOBS_CPU
     lines = [
-        f"Printed by `python benchmarks/sam.py --device {asked.device}`; random weights; "
+        f"Printed by `python benchmarks/sam.py --device {asked.device}{' --quick' * asked.quick}`; random weights; "
         + ("wall seconds." if cuda else "processor seconds of one thread, the best of two rounds."),
         "",
         "| encoder | pixels | pass | precision | variant | images/s | x plain | peak memory, GB | x FLOP floor |",
@@ -193,6 +193,10 @@ def main() -> None:
                         f"{here['peak'] / 1e9:.2f} | {here['seconds'] / floor:.2f} |"
                     )
                     print(lines[-1], flush=True)
+    lines += [
+        f"| {size[4:]} | {side} | both | fp32 | all | not measured yet: leave out --quick | | | |"
+        for size, side, _ in (jobs[1:] if asked.quick else [])
+    ]
     if not cuda:
         lines += [
             f"| {size[4:]} | {side} | both | both | all, on CUDA | not measured yet: no GPU; "
