@@ -118,7 +118,10 @@ class Record:
                 ("outlines stand in a record of schema 1", self.schema == 1 and self.outlines is not None),
                 ("intervals hold a metric that scores lack", not set(self.intervals) <= set(self.scores)),
                 *(
-                    (f"{file.path} is no table.path of this record", file.path != f"tables/{stem}{part}.csv")
+                    (
+                        f"{file.path} is no table.path of this dataset, version, track and seed",
+                        file.path != f"tables/{stem}{part}.csv",
+                    )
                     for part, file in files.items()
                     if file is not None
                 ),
