@@ -7,7 +7,7 @@ from mitobench.metrics.border import Places
 
 BLOCK = 32
 """Edge of a block in voxels along x."""
-PIECE = 1 << 20
+PIECE = 1 << 17
 """Targets looked at together."""
 
 

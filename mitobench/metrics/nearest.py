@@ -248,7 +248,10 @@ def far_squares(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDAr
         return _nearest(index, targets.index(), ruler, voxels)
     coarse = Coarse(targets, ruler.step)
     parts = np.array_split(index, -(-len(index) // FAR))
-    return np.concatenate([_nearest(part, coarse.within_reach(part), ruler, voxels) for part in parts])
+    near = (coarse.within_reach(part) for part in parts)
+    return np.concatenate(
+        [_nearest(part, goal, ruler, len(goal)) for part, goal in zip(parts, near, strict=True)]
+    )
 
 
 def _nearest(
