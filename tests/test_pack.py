@@ -181,3 +181,12 @@ def test_a_column_that_does_not_fit(change: Any, said: str) -> None:
     change(rows)
     with pytest.raises(BadInputError, match=said):
         column_volumes(rows, "mask", volumes=[volume()])["a"][:]
+
+
+def test_chunks_at_the_rim_come_back(tmp_path: Path) -> None:
+    """A volume that is no whole number of chunks is packed and read whole."""
+    labels = np.random.default_rng(0).integers(0, 3, (17, 20, 260)).astype(np.uint16)
+    path = write_prediction(tmp_path / "p", {"a": labels})
+    found = open_prediction(path, volumes=[volume(labels=labels)], only_container=True).arrays["a"]
+    assert np.array_equal(found[:], labels)
+    assert np.array_equal(found[15:, 3:5, 250:], labels[15:, 3:5, 250:])
