@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from mitobench import inference
-from mitobench.baselines import load_baseline
+from mitobench.baselines import load_baseline, train_baseline
 from mitobench.benchmark.container import PredictionWriter, open_prediction
 from mitobench.benchmark.parts import fill_parts
 from mitobench.components.watershed import WatershedRule
@@ -249,3 +249,35 @@ def test_a_source_knows_the_checkpoint_it_was_made_of(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text("{ }")
     assert ModelSource.of(tmp_path) != one
     assert ModelSource.of("empty").sha256 == ""
+
+
+@pytest.mark.slow
+def test_processes_load_a_checkpoint(tmp_path: Path) -> None:
+    """A trained 3-D U-Net in two processes writes the bytes that it writes in this one."""
+    from tests.baseline_toys import TOY, discs
+
+    volume = discs(slices=40)
+    out = train_baseline(
+        "unet-3d", train=[volume], val=[], out=tmp_path / "run", settings={**TOY, "steps": 2, "channels": 4}
+    )
+    np.save(tmp_path / "image.npy", volume.image)
+    for name, how in (("one", Inference()), ("two", Inference(workers=2))):
+        segment_file(
+            out,
+            tmp_path / "image.npy",
+            tmp_path / f"{name}.zarr",
+            voxel_size_nm=volume.voxel_size_nm,
+            how=how,
+            probabilities=True,
+        )
+    one, two = (
+        {
+            path.relative_to(tmp_path / f"{name}{end}"): path.read_bytes()
+            for end in (".zarr", ".probability.zarr")
+            for path in (tmp_path / f"{name}{end}").rglob("*")
+            if path.is_file()
+        }
+        for name in ("one", "two")
+    )
+    assert one == two
+    assert len(one) > 2
