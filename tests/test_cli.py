@@ -152,7 +152,7 @@ def test_unscorable_predictions_get_one_message(
         (("finetune", "unet"), "--dataset"),
         (("finetune", "unet", "--dataset", DATASET, "--set", "stepz=3"), "stepz"),
         (("predict", "unet", "--dataset", DATASET, "--out", "x"), "finetune"),
-        (("predict", "everything", "--dataset", DATASET, "--out", "x", "--track", "box"), "'box'"),
+        (("predict", "everything", "--dataset", DATASET, "--out", "x", "--track", "box"), "takes no prompts"),
         (("score", "x", "--dataset", DATASET, "--split", "tets"), "Did you mean 'test'"),
         (("score", "x", "--dataset", DATASET, "--missing", "skip"), "skip"),
         (("score", "x", "--dataset", DATASET, "--workers", "-1"), "workers is -1"),
