@@ -124,6 +124,7 @@ def record(entry: str, dataset: str, track: str, iou: float) -> dict[str, Any]:
         for key in METRICS
     }
     scores["iou"] = iou
+    scores |= {key: round((1 - scores["f1_50"]) / 5, 4) for key in scores if key.startswith("f1_lost_")}
     return {
         "schema": 1,
         "scorer": "mitobench 0.1.0",

@@ -260,7 +260,7 @@ def test_entry_page_tells_all(open_page: Any) -> None:
     ):
         assert words in text
     assert "were not on the machine that built this page" in text
-    assert page.locator("polyline").count() == 6
+    assert page.locator("polyline").count() == 9
     page.locator("summary").first.click()
     assert "31,000" in page.locator("details").first.inner_text()
 

@@ -52,6 +52,7 @@ def test_every_expected_page_exists(built_site: Path) -> None:
     expected = {path.with_suffix(".html").as_posix() for path in written}
     expected |= {
         "leaderboard.html",
+        "history.html",
         "metrics.html",
         "tracks.html",
         "cli.html",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mitobench.benchmark.pages import figures, html, plots
 from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.benchmark.pages.wrong import mistakes
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
 
@@ -76,6 +77,7 @@ def _one_seed(entry: EntryFacts, stem: str, metric_cards: Mapping[str, MetricCar
     name = f"seed {record['seed']}"
     where = f"{record['dataset']}, {record['track']}, {name}"
     return [
+        mistakes(record, name),
         _curve(entry.curves.get(stem), name),
         _details(
             f"Every score and count, {name}",

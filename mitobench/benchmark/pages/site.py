@@ -16,6 +16,7 @@ from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.columns import more_scores
 from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.benchmark.pages.history import history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.overlaps import overlap_data
 from mitobench.benchmark.pages.reported import reported_page
@@ -42,6 +43,7 @@ def write_site_pages(
     volumes: Volumes,
     cli_help: Mapping[str, str],
     docs_in: Path | None = None,
+    changes: Sequence[Mapping[str, str]] = (),
     progress: Progress = no_progress,
 ) -> tuple[Path, ...]:
     """Fill the docs folder that mkdocs reads.
@@ -55,6 +57,7 @@ def write_site_pages(
         track_cards: Tracks by key, in the order of the tabs.
         volumes: Called as volumes(dataset, version, split); None when the data are not here.
         cli_help: Command to its help text.
+        changes: Rows of `CHANGES/*.csv`: scores that moved.
         docs_in: Handwritten pages; None writes a site of generated pages alone, with its own start page.
         progress: Told about finished pages.
 
@@ -91,6 +94,7 @@ def write_site_pages(
         leaderboard_page(rows, metric_cards=metric_cards, track_cards=track_cards, guide=guide),
     )
     put("reported.md", reported_page(rows.reported))
+    put("history.md", history_page(rows, changes, track_cards=track_cards))
     put("metrics.md", cards.metrics_page(metric_cards))
     put("tracks.md", cards.tracks_page(track_cards))
     put("cli.md", cards.cli_page(cli_help))
@@ -156,6 +160,7 @@ def write_site_config(path: Path, *, docs_dir: Path, site_dir: Path, name: str =
         "nav": [
             {"Home": "index.md"},
             {"Leaderboard": "leaderboard.md"},
+            {"History": "history.md"},
             {"Reported elsewhere": "reported.md"},
             {"Datasets": "datasets/index.md"},
             {"Metrics": "metrics.md"},
