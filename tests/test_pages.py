@@ -18,10 +18,11 @@ from mitobench.benchmark.pages import DatasetFacts, html, plots, write_site_conf
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.cards import metrics_page
 from mitobench.benchmark.pages.comparison import best_control, forest, grouped
+from mitobench.benchmark.pages.facts import DuelFacts
 from mitobench.benchmark.pages.history import best_so_far, best_so_far_plot, history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.sources import read_curve
-from mitobench.benchmark.pages.wrong import mistakes
+from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.drawing import escape
 from mitobench.errors import BadInputError, RecordError
@@ -154,6 +155,19 @@ def test_groups_never_mix() -> None:
     control = best_control(groups["auto", "fakeem@1"])
     assert control is not None
     assert control.entry == "threshold"
+
+
+def test_the_worst_objects_come_first() -> None:
+    """By IoU, then by size; no more than ten; nothing where no object was kept."""
+    truth = [{"volume": "v", "id": str(k), "voxels": 10 + k, "place": "1, 2, 3"} for k in range(12)]
+    found = DuelFacts(
+        tiles=[], truth=truth, objects=[0.0 if k in (3, 5) else 0.5 + k / 100 for k in range(12)]
+    )
+    page = ElementTree.fromstring(worst_objects(found, "seed 0"))
+    assert [row.findtext("th") for row in page.findall(".//tbody/tr")] == [
+        f"v {k}" for k in (5, 3, 0, 1, 2, 4, 6, 7, 8, 9)
+    ]
+    assert worst_objects(None, "seed 0") == ""
 
 
 def test_history_climbs_and_lists(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mitobench.benchmark.pages import html, plots
-from mitobench.benchmark.pages.facts import Json
+from mitobench.benchmark.pages.facts import DuelFacts, Json
 from mitobench.drawing.escape import text
 
 CAUSES = {
@@ -14,6 +14,8 @@ CAUSES = {
     "boundary": "objects found with too wrong an outline",
 }
 """Kinds of mistakes, as the cards of `metrics.anatomy` name them."""
+WORST = 10
+"""Objects in the table of the worst."""
 _WIDTH, _HEIGHT = 460.0, 26.0
 
 
@@ -22,7 +24,7 @@ def mistakes(record: Json, name: str) -> str:
 
     Args:
         record: Decoded.
-        name: Which seed, such as "seed 0".
+        name: Which record, such as "vnc@1, auto, seed 0".
     """
     scores: Mapping[str, float | None] = record.get("scores", {})
     figures = [
@@ -35,6 +37,31 @@ def mistakes(record: Json, name: str) -> str:
         if drawing
     )
     return f'<div class="mb-plots">{shown}</div>' if shown else ""
+
+
+def worst_objects(found: DuelFacts | None, name: str) -> str:
+    """The true objects that fit worst as a table, the largest of equals first; "" where no object was kept.
+
+    Args:
+        found: Objects of the record with their IoU.
+        name: Which record.
+    """
+    if found is None or not found.truth:
+        return ""
+    order = sorted(
+        zip(found.objects, found.truth, strict=True), key=lambda one: (one[0], -int(one[1]["voxels"]))
+    )
+    rows = [
+        [
+            f"{text(one['volume'])} {text(one['id'])}",
+            f"{one['voxels']:,}",
+            text(one["place"]),
+            html.number(iou),
+        ]
+        for iou, one in order[:WORST]
+    ]
+    caption = f"The {len(rows)} true objects that fit worst, {name}"
+    return html.table(["Object", "Voxels", "Place (z, y, x)", "IoU"], rows, caption=caption)
 
 
 def _curve(scores: Mapping[str, float | None], name: str) -> str:
