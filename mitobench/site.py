@@ -81,6 +81,7 @@ def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Prog
         The folder.
     """
     from mitobench.benchmark import leaderboard
+    from mitobench.benchmark.changes import read_changes
     from mitobench.benchmark.entry import load_entries
     from mitobench.benchmark.pages import entry_facts, write_site_pages
     from mitobench.benchmark.tracks import TRACKS
@@ -98,6 +99,7 @@ def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Prog
         track_cards=TRACKS,
         volumes=volumes_if_present,
         cli_help=help_pages(),
+        changes=read_changes(folder),
         docs_in=docs,
         progress=progress,
     )

@@ -11,7 +11,10 @@ import numpy as np
 from mitobench.benchmark.ask import packed
 from mitobench.benchmark.gallery import write_gallery
 from mitobench.benchmark.pages import DatasetFacts, EntryFacts
+from mitobench.benchmark.pages.sources import duel_facts
+from mitobench.benchmark.schema import Region
 from mitobench.benchmark.tables import ObjectRow
+from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.metrics import METRICS, overlap_table
 from mitobench.volume import Volume
@@ -97,6 +100,7 @@ def tissue(depth: int = 5, side: int = 300) -> Volume:
 
 
 VOLUME = tissue()
+REGION = Region(volume="block1", origin=(16, 0, 0), shape=(5, 300, 300), voxel_size_nm=(40.0, 6.0, 6.0))
 
 
 def volumes(dataset: str, version: str, split: str) -> list[Volume] | None:
@@ -124,6 +128,7 @@ def record(entry: str, dataset: str, track: str, iou: float) -> dict[str, Any]:
         for key in METRICS
     }
     scores["iou"] = iou
+    scores |= {key: round((1 - scores["f1_50"]) / 5, 4) for key in scores if key.startswith("f1_lost_")}
     return {
         "schema": 1,
         "scorer": "mitobench 0.1.0",
@@ -299,7 +304,7 @@ def objects_of(side: Any, labels: np.ndarray) -> list[ObjectRow]:
                 side=side,
                 id=label,
                 voxels=int(inside.sum()),
-                centroid=(0.0, 0.0, 0.0),
+                centroid=tuple(float(c) for c in np.argwhere(inside).mean(axis=0)),
                 touches_border=bool(cut),
             )
         )
@@ -311,16 +316,18 @@ def entries(folder: Path, *, only: tuple[str, ...] = tuple(_SCORES)) -> list[Ent
     made = []
     for entry in only:
         kind, parameters, results = _SCORES[entry]
-        records, curves, gallery, overlaps = {}, {}, {}, {}
+        records, curves, gallery, overlaps, duels = {}, {}, {}, {}, {}
         labels, probability = predicted(entry)
         tables = {"block1": overlap_table(labels_true=VOLUME.labels, labels_pred=labels)}
         objects = [*objects_of("true", VOLUME.labels), *objects_of("pred", labels)]
+        duel = duel_facts(tile_counts([REGION], tables, objects), tables, objects)
         for (dataset, track), iou in results.items():
             stem = f"{dataset}@1.{track}.0"
             records[stem] = record(entry, dataset, track, iou)
             gallery[stem] = folder / entry / "gallery" / stem
             for seed in (0, 1, 2) if entry == "second-lab" else (0,):
                 overlaps[f"{dataset}@1.{track}.{seed}"] = packed(tables, objects)
+                duels[f"{dataset}@1.{track}.{seed}"] = duel
             write_gallery(
                 gallery[stem],
                 volume_name="block1",
@@ -345,6 +352,7 @@ def entries(folder: Path, *, only: tuple[str, ...] = tuple(_SCORES)) -> list[Ent
                 curves=curves,
                 gallery=gallery,
                 overlaps=overlaps,
+                duels=duels,
             )
         )
     return made

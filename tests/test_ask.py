@@ -11,8 +11,11 @@ import pytest
 
 import mitobench
 from mitobench.benchmark.ask import Question, ask, packed
+from mitobench.benchmark.intervals import paired_difference
+from mitobench.benchmark.pages.duel import quantiles
 from mitobench.benchmark.pages.overall import mean_score
 from mitobench.benchmark.tables import ObjectRow
+from mitobench.benchmark.tiles import COLUMNS, TileCounts
 from mitobench.errors import BadInputError
 from mitobench.metrics import OverlapTable, score_tables
 
@@ -131,3 +134,40 @@ def test_records_without_objects_answer_all_but_the_faces():
     flags = packed({"v": TABLE}, objects_of(TABLE, cut={("true", 2)}))[0]
     assert (flags["true"], flags["pred"]) == ("010", "0000")
     assert flags["rows"][:4] == [0, 3, 6, 0]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_duel_in_the_browser_is_the_paired_difference(seed):
+    """Differences and intervals of several seeds on shared tiles, some of them empty on both sides."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node to run the script of the page")
+    draw = np.random.default_rng(seed)
+    asked, wanted = [], []
+    for _ in range(6):
+        sides = []
+        for seeds in draw.integers(1, 4, 2):
+            values = np.zeros((seeds, 12, len(COLUMNS)))
+            values[:, :, :3] = draw.integers(0, 200, (seeds, 12, 3)) * (np.arange(12) % 5 > 0)[:, None]
+            keys = tuple(("v", number) for number in range(12))
+            sides.append([TileCounts(keys=keys, values=one, n_true=40) for one in values])
+        asked.append([[one.values[:, :3].ravel().tolist() for one in side] for side in sides])
+        wanted.append(paired_difference(*sides))
+    program = """
+        process.argv.slice(1).forEach((part) => require(part));
+        const { asked, t } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        console.log(JSON.stringify(asked.map(([one, two]) => mitobench.paired(one, two, t))));
+    """
+    done = subprocess.run(
+        [node, "-e", program, *(str(SCRIPTS / name) for name in ("base.js", "duel.js"))],
+        input=json.dumps({"asked": asked, "t": quantiles(12)}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert [one["units"] for one in found] == [9] * 6
+    for one, other in zip(found, wanted, strict=True):
+        assert [one["value"], one["low"], one["high"]] == pytest.approx(
+            [other.value, other.low, other.high], abs=1e-12
+        )

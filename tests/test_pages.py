@@ -13,12 +13,16 @@ import site_fakes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mitobench.benchmark.changes import add_changes, read_changes
 from mitobench.benchmark.pages import DatasetFacts, html, plots, write_site_config, write_site_pages
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.cards import metrics_page
 from mitobench.benchmark.pages.comparison import best_control, forest, grouped
+from mitobench.benchmark.pages.facts import DuelFacts
+from mitobench.benchmark.pages.history import best_so_far, best_so_far_plot, history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.sources import read_curve
+from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.drawing import escape
 from mitobench.errors import BadInputError, RecordError
@@ -153,6 +157,44 @@ def test_groups_never_mix() -> None:
     assert control.entry == "threshold"
 
 
+def test_the_worst_objects_come_first() -> None:
+    """By IoU, then by size; no more than ten; nothing where no object was kept."""
+    truth = [{"volume": "v", "id": str(k), "voxels": 10 + k, "place": "1, 2, 3"} for k in range(12)]
+    found = DuelFacts(
+        tiles=[], truth=truth, objects=[0.0 if k in (3, 5) else 0.5 + k / 100 for k in range(12)]
+    )
+    page = ElementTree.fromstring(worst_objects(found, "seed 0"))
+    assert [row.findtext("th") for row in page.findall(".//tbody/tr")] == [
+        f"v {k}" for k in (5, 3, 0, 1, 2, 4, 6, 7, 8, 9)
+    ]
+    assert worst_objects(None, "seed 0") == ""
+
+
+def test_history_climbs_and_lists(tmp_path: Path) -> None:
+    """Best so far: rows without a rank or a date count nothing, worse ones make no step; moved scores are read back."""
+    rows = [
+        row for row in site_fakes.board()["rows"] if row["dataset"] == "fakeem" and row["track"] == "auto"
+    ]
+    days = {"unet": "2026-01-05", "second-lab": "2026-03-01", "sam-vit-tiny": "2026-02-01", "nasty": ""}
+    made = read_board({"rows": [{**row, "date": days.get(row["entry"], "2026-01-01")} for row in rows]})
+    best = best_so_far(made.rows)
+    assert [(day.isoformat(), name) for day, _, name in best] == [
+        ("2026-01-01", "SAM ViT-B, zero-shot"),
+        ("2026-01-05", "U-Net 2-D"),
+        ("2026-03-01", "Second lab 3-D net"),
+    ]
+    drawing = ElementTree.fromstring(best_so_far_plot(best, title="t"))
+    heights = [float(point.split(",")[1]) for point in drawing.find("polyline").get("points").split()]
+    assert heights == sorted(heights, reverse=True)
+    assert len(drawing.findall("circle/title")) == 3
+    assert best_so_far_plot([], title="t") == ""
+    add_changes(tmp_path, "0.2.0", [("2026-04-01", "unet/x", "iou", "0.5", "0.25", "<b>labels mended")])
+    page = history_page(made, read_changes(tmp_path), track_cards=TRACKS)
+    assert "<td>0.25</td><td><b>labels mended</td>" in standard_html.unescape(page)
+    assert "<b>" not in page
+    assert "No score of the board has moved" in history_page(made, [], track_cards=TRACKS)
+
+
 def test_an_empty_board_is_a_page() -> None:
     """No entry yet: a sentence, no table, no tabs."""
     page = leaderboard_page(read_board({"rows": []}), metric_cards=METRICS, track_cards=TRACKS)
@@ -181,6 +223,24 @@ def test_curves_stay_inside_their_frame() -> None:
             assert 52 <= x <= 472
             assert 12 <= y <= 180
     assert plots.curve_plot([], title="t", y_label="loss") == ""
+
+
+def test_mistakes_fill_what_the_score_left() -> None:
+    """F1 and what each mistake took add up to the whole bar, in numbers too; the curve runs from 0.50 to 0.95."""
+    scores = {f"f1_{percent}": 1.2 - percent / 100 for percent in range(50, 100, 5)}
+    lost = {"missed": 0.1, "invented": 0.05, "split": 0.0, "merged": 0.05, "boundary": 0.1}
+    scores |= {f"f1_lost_{cause}": value for cause, value in lost.items()} | {"iou_lost_missed": 0.25}
+    drawing = ElementTree.fromstring(f"<div>{mistakes({'scores': scores}, 'seed 0')}</div>")
+    bars = drawing.findall(".//rect")
+    assert sum(float(bar.get("width")) for bar in bars) == pytest.approx(460, abs=0.5)
+    assert [bar.findtext("title") for bar in bars][:2] == ["kept: 0.700", "missed: 0.100"]
+    cells = [row.findall("td")[1].text for row in drawing.findall(".//tbody/tr")]
+    assert cells == [f"{value:.3f}" for value in lost.values()]
+    ticks = [one.text for one in drawing.findall(".//text") if one.get("text-anchor") == "middle"]
+    assert ticks == ["0.50", "0.61", "0.72", "0.84", "0.95", "IoU"]
+    points = drawing.find(".//polyline").get("points").split()
+    assert (float(points[0].split(",")[0]), float(points[-1].split(",")[0])) == (52, 472)
+    assert mistakes({"scores": {"iou": 0.5}}, "seed 0") == ""
 
 
 @pytest.mark.parametrize(

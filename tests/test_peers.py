@@ -58,6 +58,17 @@ def test_random_labels_score_as_peers_say(name, case):
     agree(name, random_case(case))
 
 
+@pytest.mark.parametrize("name", ["pycocotools", "slow ranking"])
+def test_objects_of_exactly_a_bound_are_of_the_lower_class(name):
+    """5,000 voxels are small and 15,000 medium; the small one alone was found."""
+    true = np.zeros((15, 25, 80), np.uint32)
+    true[:10, :20, :25], true[:, :, 30:70] = 1, 2
+    found = agree(name, Case(true, np.where(true == 1, true, 0), (8.0, 8.0, 8.0)))
+    assert found["mitoem_ap75_small"] == pytest.approx(1)
+    assert found["mitoem_ap75_medium"] == 0
+    assert np.isnan(found["mitoem_ap75_large"])
+
+
 @pytest.mark.parametrize("case", WINDOWS)
 @pytest.mark.parametrize("name", [name for name in PEERS if name != "SciPy all pairs"])
 def test_real_labels_score_as_peers_say(name, case, real_data_root):

@@ -14,6 +14,8 @@ VIEWS = {
     "across datasets": ("leaderboard.html?view=all&weights=2,1,1", {"color_scheme": "dark"}),
     "entry": ("entries/unet.html", PHONE),
     "entry, light": ("entries/unet.html", {}),
+    "duel": ("duel.html?group=auto.fakeem@1&a=unet&b=nasty", PHONE),
+    "history": ("history.html", {}),
     "metrics": ("metrics.html", {"color_scheme": "dark"}),
     "reported": ("reported.html", {}),
 }
@@ -26,6 +28,8 @@ def test_axe_finds_nothing(open_page: Any, view: str) -> None:
     page = open_page(address, **options)
     if "percent" in address:
         page.locator("th[data-key=asked]").wait_for()
+    if "duel" in address:
+        page.locator("[data-mb-result] svg").wait_for()
     page.evaluate(gzip.decompress(AXE.read_bytes()).decode())
     found = page.evaluate("axe.run('article')")
     wrong = [(one["id"], node["html"][:200]) for one in found["violations"] for node in one["nodes"]]

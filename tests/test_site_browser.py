@@ -9,6 +9,8 @@ import pytest
 import site_fakes
 
 from mitobench.benchmark.ask import Question, ask
+from mitobench.benchmark.intervals import paired_difference
+from mitobench.benchmark.tiles import tile_counts
 from mitobench.metrics import overlap_table
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -230,6 +232,33 @@ def test_files_of_the_view(open_page: Any) -> None:
     assert "mitobench-unet" in text
 
 
+def test_duel_of_any_two(open_page: Any) -> None:
+    """Two entries of a group: difference with its interval, objects won, a point per object; kept by the address."""
+    page = open_page("duel.html?group=auto.fakeem@1&a=unet&b=sam-vit-tiny")
+    page.locator("[data-mb-result] svg circle").first.wait_for()
+    labels = [site_fakes.predicted(entry)[0] for entry in ("unet", "sam-vit-tiny")]
+    tables = [
+        {"block1": overlap_table(labels_true=site_fakes.VOLUME.labels, labels_pred=one)} for one in labels
+    ]
+    objects = [
+        [*site_fakes.objects_of("true", site_fakes.VOLUME.labels), *site_fakes.objects_of("pred", one)]
+        for one in labels
+    ]
+    tiles = [tile_counts([site_fakes.REGION], *one) for one in zip(tables, objects, strict=True)]
+    expected = paired_difference([tiles[0]], [tiles[1]])
+    words = page.locator("[data-mb-result]").inner_text()
+    assert f"{expected.value:.3f} [{expected.low:.3f}, {expected.high:.3f}]" in words
+    assert f"on {expected.units} tiles" in words
+    assert page.locator("[data-mb-result] svg circle").count() == 12
+    page.locator("[name=b]").select_option("nasty")
+    page.locator("figcaption", has_text="onerror").wait_for()
+    assert page.locator("article img, article script").count() == 0
+    assert "b=nasty" in page.url
+    still = open_page("duel.html", java_script_enabled=False)
+    assert "not told apart" in still.locator("table").inner_text()
+    assert not still.locator("[data-mb-duel] form").is_visible()
+
+
 def test_slider_moves_by_keyboard(open_page: Any) -> None:
     """Arrow keys on the native range move the divider."""
     page = open_page("entries/unet.html")
@@ -260,7 +289,7 @@ def test_entry_page_tells_all(open_page: Any) -> None:
     ):
         assert words in text
     assert "were not on the machine that built this page" in text
-    assert page.locator("polyline").count() == 6
+    assert page.locator("polyline").count() == 9
     page.locator("summary").first.click()
     assert "31,000" in page.locator("details").first.inner_text()
 

@@ -52,6 +52,8 @@ def test_every_expected_page_exists(built_site: Path) -> None:
     expected = {path.with_suffix(".html").as_posix() for path in written}
     expected |= {
         "leaderboard.html",
+        "duel.html",
+        "history.html",
         "metrics.html",
         "tracks.html",
         "cli.html",
@@ -62,7 +64,8 @@ def test_every_expected_page_exists(built_site: Path) -> None:
     expected |= {f"datasets/{key}.html" for key in site_fakes.dataset_cards()}
     expected |= {f"entries/{row['entry']}.html" for row in site_fakes.board()["rows"]}
     expected |= {"data/board.json", "data/leaderboard.csv", "data/leaderboard.bib"}
-    expected |= {f"data/{name}.js" for name in ("ask", "bibtex", "scores", "overlaps.auto.fakeem@1")}
+    expected |= {f"data/{name}.js" for name in ("ask", "bibtex", "duel", "scores")}
+    expected |= {f"data/{name}.auto.fakeem@1.js" for name in ("duels", "overlaps")}
     expected |= {f"assets/{name}" for name in ("mitobench.js", "mitobench.css", "favicon.svg")}
     assert [name for name in sorted(expected) if not (built_site / name).is_file()] == []
 

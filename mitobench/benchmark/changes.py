@@ -50,6 +50,24 @@ def add_changes(folder: Path, version: str, rows: Sequence[Sequence[str]]) -> Pa
     return path
 
 
+def read_changes(folder: Path) -> list[dict[str, str]]:
+    """Every change that was written down, oldest version first; empty when none was.
+
+    Args:
+        folder: The leaderboard.
+
+    Raises:
+        RecordError: A file has other columns; names it.
+    """
+    found = []
+    for path in sorted((folder / CHANGES).glob("*.csv")):
+        rows = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise RecordError(f"{path} has other columns than {', '.join(COLUMNS)}. Restore the file.")
+        found += [{column: row[column] or "" for column in COLUMNS} for row in rows]
+    return found
+
+
 def _shown(record: Record, key: str) -> str:
     """A score as text: "" where the record has none, "undefined" where it has no value."""
     if key not in record.scores:

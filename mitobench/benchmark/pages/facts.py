@@ -169,6 +169,21 @@ class Board:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DuelFacts:
+    """What two records are compared by.
+
+    Attributes:
+        tiles: Voxels tp, fp, fn of each tile, one after the other.
+        truth: True objects: {"volume", "id", "voxels", "place"}.
+        objects: IoU of each with its best partner.
+    """
+
+    tiles: Sequence[int]
+    truth: Sequence[Json]
+    objects: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EntryFacts:
     """One leaderboard entry.
 
@@ -179,6 +194,7 @@ class EntryFacts:
         curves: Record stem to training curve: lists "step", "train_loss", "val_step", "val_iou".
         gallery: Record stem to the folder of its gallery pictures.
         overlaps: Record stem to its overlap tables, packed for the browser (see `benchmark.ask.packed`).
+        duels: Record stem to what it is compared by; records that keep no objects are left out.
     """
 
     key: str
@@ -187,6 +203,7 @@ class EntryFacts:
     curves: Mapping[str, Json] = field(default_factory=dict)
     gallery: Mapping[str, Path] = field(default_factory=dict)
     overlaps: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    duels: Mapping[str, DuelFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,10 @@ _LEAD = (
     "what a model was told at test time; they are never mixed. The grey tick in a bar is the best score that needs "
     "*no model at all*."
 )
-_ALL = " [All entries, A to Z](entries/index.md)"
+_ALL = (
+    " [All entries, A to Z](entries/index.md) · [Two against each other](duel.md)"
+    " · [What was scored when](history.md)"
+)
 _GUIDE = (
     " · [How to read it](do/board.md) · [What the numbers mean](understand/numbers.md)"
     " · [Send your model](do/submit.md)"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mitobench.benchmark.pages import figures, html, plots
 from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
 
@@ -75,12 +76,15 @@ def _one_seed(entry: EntryFacts, stem: str, metric_cards: Mapping[str, MetricCar
     record = entry.records[stem]
     name = f"seed {record['seed']}"
     where = f"{record['dataset']}, {record['track']}, {name}"
+    worst = worst_objects(entry.duels.get(stem), where)
     return [
+        mistakes(record, where),
         _curve(entry.curves.get(stem), name),
         _details(
             f"Every score and count, {name}",
             _counts(record, where) + _all_scores(record, metric_cards, where),
         ),
+        _details(f"Objects that fit worst, {name}", worst) if worst else "",
         _details(f"Provenance, {name}", _provenance(record)),
     ]
 
@@ -121,7 +125,7 @@ def _counts(record: Json, where: str) -> str:
         for item in counts.get("objects", ())
     ]
     return html.table(
-        ["", "Hit", "False alarm", "Miss", "True background"], lines, caption=f"Counts of {where}"
+        ["Counted", "Hit", "False alarm", "Miss", "True background"], lines, caption=f"Counts of {where}"
     )
 
 

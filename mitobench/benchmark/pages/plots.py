@@ -29,6 +29,27 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Axis:
+    """The horizontal axis of a curve plot.
+
+    Attributes:
+        label: Under it.
+        low: Left end.
+        high: Right end, or None for the last step.
+        digits: Decimals of its numbers.
+    """
+
+    label: str = "step"
+    low: float = 0.0
+    high: float | None = None
+    digits: int = 0
+
+
+STEPS = Axis()
+"""Steps of a training."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Series:
     """One line of a curve plot: steps and values of equal length."""
 
@@ -87,25 +108,34 @@ def forest_plot(points: Sequence[Point], *, title: str, axis: str) -> str:
 
 
 def curve_plot(
-    lines: Sequence[Series], *, title: str, y_label: str, y_range: tuple[float, float] | None = None
+    lines: Sequence[Series],
+    *,
+    title: str,
+    y_label: str,
+    y_range: tuple[float, float] | None = None,
+    x: Axis = STEPS,
 ) -> str:
-    """Values over training steps.
+    """Values over training steps, or over what else the horizontal axis says.
 
     Args:
         lines: One to three series; empty ones are left out.
         title: Read out in place of the plot.
         y_label: Name and unit of the vertical axis.
         y_range: Ends of the vertical axis; from the values when None.
+        x: The horizontal axis.
     """
     shown = [line for line in lines if len(line.steps)]
     if not shown:
         return ""
     low, high = y_range or _padded([value for line in shown for value in line.values])
-    last = max(max(line.steps) for line in shown) or 1
+    last = max(max(line.steps) for line in shown) if x.high is None else x.high
+    span = (last - x.low) or 1
     left, top, width, height = 52, 12, 420, 168
 
     def place(step: float, value: float) -> tuple[float, float]:
-        return left + width * step / last, top + height * (high - min(max(value, low), high)) / (high - low)
+        return left + width * (step - x.low) / span, top + height * (high - min(max(value, low), high)) / (
+            high - low
+        )
 
     parts = [f'<svg class="mb-plot mb-curve" viewBox="0 0 490 236" role="img" aria-label="{text(title)}">']
     for tick in range(5):
@@ -116,29 +146,31 @@ def curve_plot(
             f'<text class="mb-tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2f}</text>'
         )
     for tick in range(5):
-        step = last * tick / 4
+        step = x.low + span * tick / 4
         parts.append(
             f'<text class="mb-tick" x="{left + width * tick / 4:.1f}" y="{top + height + 18}" '
-            f'text-anchor="middle">{step:,.0f}</text>'
+            f'text-anchor="middle">{step:,.{x.digits}f}</text>'
         )
     parts += [
-        _curve(line, [place(*pair) for pair in zip(line.steps, line.values, strict=True)]) for line in shown
+        _curve(line, [place(*pair) for pair in zip(line.steps, line.values, strict=True)], x)
+        for line in shown
     ]
     parts.append(
-        f'<text class="mb-tick" x="{left + width / 2}" y="{top + height + 38}" text-anchor="middle">step</text>'
+        f'<text class="mb-tick" x="{left + width / 2}" y="{top + height + 38}" '
+        f'text-anchor="middle">{text(x.label)}</text>'
         f'<text class="mb-axis" x="{left}" y="{top - 2}">{text(y_label)}</text></svg>'
     )
     return "".join(parts)
 
 
-def _curve(line: Series, places: Sequence[tuple[float, float]]) -> str:
+def _curve(line: Series, places: Sequence[tuple[float, float]], x_axis: Axis) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    last = f"{line.label}: {line.values[-1]:.3f} at step {line.steps[-1]:,.0f}"
+    last = f"{line.label}: {line.values[-1]:.3f} at {x_axis.label} {line.steps[-1]:,.{x_axis.digits}f}"
     dots = ""
     if len(places) <= 60:
         dots = "".join(
             f'<circle class="mb-dot-{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="2.6">'
-            f"<title>{text(line.label)} {value:.3f} at step {step:,.0f}</title></circle>"
+            f"<title>{text(line.label)} {value:.3f} at {text(x_axis.label)} {step:,.{x_axis.digits}f}</title></circle>"
             for (x, y), step, value in zip(places, line.steps, line.values, strict=True)
         )
     return (

@@ -14,8 +14,10 @@ from mitobench.benchmark.pages import cards
 from mitobench.benchmark.pages.bibtex import bibtex
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.columns import more_scores
+from mitobench.benchmark.pages.duel import duel_data, duel_page
 from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.benchmark.pages.history import history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.overlaps import overlap_data
 from mitobench.benchmark.pages.reported import reported_page
@@ -42,6 +44,7 @@ def write_site_pages(
     volumes: Volumes,
     cli_help: Mapping[str, str],
     docs_in: Path | None = None,
+    changes: Sequence[Mapping[str, str]] = (),
     progress: Progress = no_progress,
 ) -> tuple[Path, ...]:
     """Fill the docs folder that mkdocs reads.
@@ -55,6 +58,7 @@ def write_site_pages(
         track_cards: Tracks by key, in the order of the tabs.
         volumes: Called as volumes(dataset, version, split); None when the data are not here.
         cli_help: Command to its help text.
+        changes: Rows of `CHANGES/*.csv`: scores that moved.
         docs_in: Handwritten pages; None writes a site of generated pages alone, with its own start page.
         progress: Told about finished pages.
 
@@ -91,6 +95,8 @@ def write_site_pages(
         leaderboard_page(rows, metric_cards=metric_cards, track_cards=track_cards, guide=guide),
     )
     put("reported.md", reported_page(rows.reported))
+    put("history.md", history_page(rows, changes, track_cards=track_cards))
+    put("duel.md", duel_page(rows, track_cards))
     put("metrics.md", cards.metrics_page(metric_cards))
     put("tracks.md", cards.tracks_page(track_cards))
     put("cli.md", cards.cli_page(cli_help))
@@ -115,10 +121,12 @@ def write_site_pages(
     put("data/leaderboard.csv", board_csv(rows, list(metric_cards)))
     records = bibtex(entries, rows)
     put("data/leaderboard.bib", "\n".join(records[key] for key in sorted(records)))
-    data = {"scores": more_scores(rows.rows, metric_cards), "bibtex": records, **overlap_data(entries, rows)}
+    data = {"scores": more_scores(rows.rows, metric_cards), "bibtex": records}
+    data |= overlap_data(entries, rows) | duel_data(entries, rows)
     for name, content in data.items():
         put(f"data/{name}.js", f"mitobench.take({escape.json_text(name)},{escape.json_text(content)});\n")
-    put("data/ask.js", _short(_asset("scripts", "ask.js")))  # read with the tables that it works on
+    for late in ("ask", "duel"):  # read with the tables that they work on
+        put(f"data/{late}.js", _short(_asset("scripts", f"{late}.js")))
     for name in ("mitobench.css", "favicon.svg"):
         put(f"assets/{name}", _asset(name))
     put("assets/mitobench.js", "".join(_short(_asset("scripts", f"{part}.js")) for part in _SCRIPTS))
@@ -156,6 +164,8 @@ def write_site_config(path: Path, *, docs_dir: Path, site_dir: Path, name: str =
         "nav": [
             {"Home": "index.md"},
             {"Leaderboard": "leaderboard.md"},
+            {"Duel": "duel.md"},
+            {"History": "history.md"},
             {"Reported elsewhere": "reported.md"},
             {"Datasets": "datasets/index.md"},
             {"Metrics": "metrics.md"},

@@ -2,14 +2,18 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mitobench.benchmark.ask import packed
 from mitobench.benchmark.entry import Entry
-from mitobench.benchmark.pages.facts import EntryFacts, Json
+from mitobench.benchmark.pages.facts import DuelFacts, EntryFacts, Json
+from mitobench.benchmark.tables import ObjectRow
+from mitobench.benchmark.tiles import TileCounts
 from mitobench.errors import RecordError
+from mitobench.metrics import OverlapTable, object_rows
 
 CURVE_BYTES = 1_000_000
 """A training curve is a few hundred numbers; a larger file is refused."""
@@ -35,6 +39,40 @@ def entry_facts(entry: Entry) -> EntryFacts:
         curves={stem: read_curve(path) for stem, path in curves.items() if path.is_file()},
         gallery={stem: path for stem, path in gallery.items() if path.is_dir()},
         overlaps={stem: packed(entry.tables[stem], entry.objects[stem]) for stem in stems},
+        duels={
+            stem: duel_facts(tiles, entry.tables[stem], entry.objects[stem])
+            for stem in stems
+            if (tiles := entry.tiles(stem)) is not None
+        },
+    )
+
+
+def duel_facts(
+    tiles: TileCounts, tables: Mapping[str, OverlapTable], objects: Sequence[ObjectRow]
+) -> DuelFacts:
+    """What a record is compared by.
+
+    Args:
+        tiles: Its counts by tile.
+        tables: Volume name to overlap table.
+        objects: Objects of both sides; only true ones are used.
+    """
+    names = sorted(tables)
+    rows = object_rows([tables[name] for name in names])
+    places = {(row.volume, row.id): row.centroid for row in objects if row.side == "true"}
+    truth = [
+        {
+            "volume": names[row.volume],
+            "id": str(row.object_id),
+            "voxels": row.voxels,
+            "place": ", ".join(f"{c:.0f}" for c in places[names[row.volume], row.object_id]),
+        }
+        for row in rows
+    ]
+    return DuelFacts(
+        tiles=tiles.values[:, :3].astype(int).ravel().tolist(),
+        truth=truth,
+        objects=[row.iou for row in rows],
     )
 
 

@@ -1,0 +1,106 @@
+"""Where the points went: F1 over the IoU that a match needs, and what each kind of mistake took. No score is made."""
+
+from collections.abc import Mapping
+
+from mitobench.benchmark.pages import html, plots
+from mitobench.benchmark.pages.facts import DuelFacts, Json
+from mitobench.drawing.escape import text
+
+CAUSES = {
+    "missed": "true objects that were not seen",
+    "invented": "predicted objects where nothing is",
+    "split": "true objects cut into pieces",
+    "merged": "several true objects in one",
+    "boundary": "objects found with too wrong an outline",
+}
+"""Kinds of mistakes, as the cards of `metrics.anatomy` name them."""
+WORST = 10
+"""Objects in the table of the worst."""
+_WIDTH, _HEIGHT = 460.0, 26.0
+
+
+def mistakes(record: Json, name: str) -> str:
+    """Both figures of one record as HTML; "" when it holds neither.
+
+    Args:
+        record: Decoded.
+        name: Which record, such as "vnc@1, auto, seed 0".
+    """
+    scores: Mapping[str, float | None] = record.get("scores", {})
+    figures = [
+        (_curve(scores, name), f"F1 of objects over the IoU that a match needs, {name}"),
+        (_bar(scores, name), f"What took points from F1 at IoU 0.5, {name}"),
+    ]
+    shown = "".join(
+        f'<figure class="mb-figure">{drawing}<figcaption>{text(words)}</figcaption></figure>'
+        for drawing, words in figures
+        if drawing
+    )
+    return f'<div class="mb-plots">{shown}</div>' if shown else ""
+
+
+def worst_objects(found: DuelFacts | None, name: str) -> str:
+    """The true objects that fit worst as a table, the largest of equals first; "" where no object was kept.
+
+    Args:
+        found: Objects of the record with their IoU.
+        name: Which record.
+    """
+    if found is None or not found.truth:
+        return ""
+    order = sorted(
+        zip(found.objects, found.truth, strict=True), key=lambda one: (one[0], -int(one[1]["voxels"]))
+    )
+    rows = [
+        [
+            f"{text(one['volume'])} {text(one['id'])}",
+            f"{one['voxels']:,}",
+            text(one["place"]),
+            html.number(iou),
+        ]
+        for iou, one in order[:WORST]
+    ]
+    caption = f"The {len(rows)} true objects that fit worst, {name}"
+    return html.table(["Object", "Voxels", "Place (z, y, x)", "IoU"], rows, caption=caption)
+
+
+def _curve(scores: Mapping[str, float | None], name: str) -> str:
+    known = {
+        percent: value for percent in range(50, 100, 5) if (value := scores.get(f"f1_{percent}")) is not None
+    }
+    if len(known) < 2:
+        return ""
+    line = plots.Series(
+        label="F1", steps=[percent / 100 for percent in known], values=list(known.values()), kind="iou"
+    )
+    axis = plots.Axis(label="IoU", low=0.5, high=0.95, digits=2)
+    return plots.curve_plot([line], title=f"F1 over IoU, {name}", y_label="F1", y_range=(0.0, 1.0), x=axis)
+
+
+def _bar(scores: Mapping[str, float | None], name: str) -> str:
+    """One bar of length 1: what was kept, then what each mistake took; every number stands in words below it."""
+    kept = scores.get("f1_50")
+    lost = {cause: scores.get(f"f1_lost_{cause}") or 0.0 for cause in CAUSES}
+    if kept is None or not any(f"f1_lost_{cause}" in scores for cause in CAUSES):
+        return ""
+    parts = [f'<svg class="mb-plot mb-lost" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" ']
+    parts.append(f'aria-label="{text(f"F1 {kept:.3f} and what was lost, {name}")}">')
+    at = 0.0
+    for cause, share in {"kept": kept, **lost}.items():
+        words = f"{cause}: {share:.3f}"
+        parts.append(
+            f'<rect class="mb-lost-{cause}" x="{_WIDTH * at:.1f}" y="0" width="{_WIDTH * share:.1f}" '
+            f'height="{_HEIGHT:.0f}"><title>{words}</title></rect>'
+        )
+        at += share
+    rows = [
+        [
+            f'<i class="mb-swatch mb-lost-{cause}"></i> {cause}',
+            meaning,
+            f"{lost[cause]:.3f}",
+            html.number(scores.get(f"iou_lost_{cause}")) if f"iou_lost_{cause}" in scores else "",
+        ]
+        for cause, meaning in CAUSES.items()
+    ]
+    table = html.table(["Mistake", "What it is", "off F1", "off IoU"], rows, caption=f"Points lost, {name}")
+    return "".join([*parts, "</svg>", table])
