@@ -86,6 +86,7 @@ def entries_page(entries: Sequence[EntryFacts], board: Board) -> str:
         html.table(("Entry", "What it is", "Scored on"), lines, caption="Entries"),
         hide=("navigation", "toc"),
         description="Every entry of the mitobench leaderboard.",
+        weight=10,  # whoever types the name of an entry wants its page
     )
 
 

@@ -87,6 +87,7 @@ def page(
     hide: Sequence[str] = (),
     description: str = "",
     searched: bool = True,
+    weight: int = 1,
 ) -> str:
     """A Markdown page with front matter; `title` and `description` may be free text.
 
@@ -97,14 +98,15 @@ def page(
         hide: Parts of the theme that this page does without.
         description: One sentence for search engines.
         searched: Whether the search box of the site knows the page.
+        weight: How much more than for other pages a hit counts there.
     """
     head = ["---", f"title: {escape.yaml_text(escape.title(title, fallback=fallback))}"]
     if description:
         head.append(f"description: {escape.yaml_text(escape.title(description, fallback=fallback))}")
     if hide:
         head += ["hide:", *(f"  - {part}" for part in hide)]
-    if not searched:
-        head += ["search:", "  exclude: true"]
+    if not searched or weight != 1:
+        head += ["search:", f"  boost: {weight}" if searched else "  exclude: true"]
     head.append("---")
     return "\n".join(head) + "\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
