@@ -1,6 +1,6 @@
 """How often the intervals of mitobench hold the truth: simulated volumes whose expected scores are known.
 
-    python benchmarks/coverage.py --draws 200 --out benchmarks/results/coverage.md
+    python benchmarks/interval_coverage.py --draws 200 --out benchmarks/results/interval_coverage.md
 
 Objects are drawn with gamma lengths in z and log-normal areas; each is missed, or found with an error that persists
 through its slices; false objects are added. Expected scores come from a very large volume of the same law. Beside the
@@ -138,7 +138,7 @@ def main() -> None:
     error = 100 * np.sqrt(0.95 * 0.05 / options.draws)
     text = f"""# How often intervals hold the truth
 
-Made by `python benchmarks/coverage.py --draws {options.draws}` in {time.perf_counter() - started:.0f} s
+Made by `python benchmarks/interval_coverage.py --draws {options.draws}` in {time.perf_counter() - started:.0f} s
 on {os.cpu_count()} cores. Share of {options.draws} simulated volumes whose nominal 95 % interval holds the
 expected score, and in brackets the mean width. One standard error of a share of 0.95 is {error:.1f} points.
 {SLICES} slices, {TILES} tiles; errors persist through the slices of an object.
