@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from mitobench.baselines.checkpoint import Checkpoint, read_weights
+from mitobench.baselines.checkpoint import Checkpoint
+from mitobench.baselines.from_scratch import restore_network, train_from_scratch
 from mitobench.baselines.network import NetworkSegmenter, View
 from mitobench.baselines.run import Run
-from mitobench.baselines.runtime import check_device, seeded, use_bf16
+from mitobench.baselines.runtime import seeded
 from mitobench.baselines.settings import parse_settings, setting
-from mitobench.baselines.team import own_device
-from mitobench.baselines.training import TrainSettings, train_network
+from mitobench.baselines.training import TrainSettings
 from mitobench.errors import BadInputError
 from mitobench.segmenter import BaselineCard
 
@@ -68,10 +69,7 @@ def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: 
         The checkpoint folder.
     """
     settings = parse_settings(UnetSettings, given)
-    device = check_device(own_device(device))
-    bf16 = use_bf16(settings.precision, device)
-    segmenter = _segmenter(card, settings, seed=run.seed, device=device, bf16=bf16, threshold=0.5)
-    return train_network(run, segmenter, settings)
+    return train_from_scratch(partial(_segmenter, card, settings), run, settings, device=device)
 
 
 def restore(card: BaselineCard, folder: Path, checkpoint: Checkpoint, *, device: str) -> NetworkSegmenter:
@@ -84,17 +82,7 @@ def restore(card: BaselineCard, folder: Path, checkpoint: Checkpoint, *, device:
         device: Where it will run.
     """
     settings = parse_settings(UnetSettings, checkpoint.settings)
-    segmenter = _segmenter(
-        card,
-        settings,
-        seed=checkpoint.seed,
-        device=check_device(device),
-        bf16=bool(checkpoint.found["bf16"]),
-        threshold=float(checkpoint.found["threshold"]),
-    )
-    segmenter.net.load_state_dict(read_weights(folder, checkpoint))
-    segmenter.net.to(device).eval()
-    return segmenter
+    return restore_network(partial(_segmenter, card, settings), folder, checkpoint, device=device)
 
 
 def build_unet(*, channels: int, seed: int) -> GreyNet:
