@@ -8,6 +8,7 @@ from typing import TypedDict
 from mitobench.segmenter import Progress, Segmenter, no_progress
 
 DATASET = "synthetic"
+RECORD = f"{DATASET}@1.auto.0"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,11 @@ def _run_step(step: _Step, out: Path, board: Path, say: Callable[[str], None], p
     else:
         model = models.load_segmenter(step.baseline)
     prediction = api.predict(
-        model, dataset=DATASET, out=out / "predictions" / step.key, probabilities=True, progress=progress
+        model,
+        dataset=DATASET,
+        out=out / "predictions" / step.key / RECORD,
+        probabilities=True,
+        progress=progress,
     )
     card = out / "cards" / f"{step.key}.toml"
     card.parent.mkdir(exist_ok=True)
@@ -165,7 +170,9 @@ def _build_page(out: Path, board: Path, say: Callable[[str], None], progress: Pr
 
     say("Page: leaderboard and one page per entry.")
     try:
-        return str(build_board_site(out / "site", folder=board, progress=progress))
+        return str(
+            build_board_site(out / "site", folder=board, predictions=out / "predictions", progress=progress)
+        )
     except MissingExtraError as missing:
         say(str(missing))
         return None

@@ -9,6 +9,7 @@ from mitobench.errors import BadInputError, UnknownNameError
 from mitobench.segmenter import Progress, no_progress
 
 if TYPE_CHECKING:
+    from mitobench.arrays import ArraySource
     from mitobench.benchmark.leaderboard import Entry
     from mitobench.benchmark.record import Record
     from mitobench.datasets import Split
@@ -99,7 +100,6 @@ def submit(
 
 def _write_gallery(path: Path, entry: Path, record: "Record", volumes: "Split") -> None:
     """Keep what the model said on the fixed slices: masks and probabilities, never tissue."""
-    from mitobench.arrays import open_array
     from mitobench.benchmark.container import open_prediction
     from mitobench.benchmark.gallery import write_gallery
 
@@ -108,14 +108,26 @@ def _write_gallery(path: Path, entry: Path, record: "Record", volumes: "Split") 
     target = entry / "gallery" / record.name.stem
     shutil.rmtree(target, ignore_errors=True)
     for name, labels in opened.arrays.items():
-        probability = (path if path.is_dir() else path.parent) / f"{name}.probability.zarr"
         write_gallery(
             target,
             volume_name=name,
             labels=labels,
-            probability=open_array(probability) if probability.is_dir() else None,
+            probability=probability_beside(path, name),
             slices=fixed.get(name),
         )
+
+
+def probability_beside(path: Path, volume: str) -> "ArraySource | None":
+    """The probability map of a volume that `mitobench predict --probabilities` wrote beside its labels, or None.
+
+    Args:
+        path: The prediction: a folder, or a file in one.
+        volume: Name of the volume.
+    """
+    from mitobench.arrays import open_array
+
+    found = (path if path.is_dir() else path.parent) / f"{volume}.probability.zarr"
+    return open_array(found) if found.is_dir() else None
 
 
 def set_status(

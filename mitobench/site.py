@@ -8,9 +8,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mitobench.benchmark.pages.facts import DatasetFacts
+from mitobench.benchmark.pages.facts import DatasetFacts, Json
+from mitobench.benchmark.pages.local import PredictedVolume, Predictions
 from mitobench.entries import leaderboard_folder
-from mitobench.errors import BadInputError, DatasetNotFoundError, MissingExtraError, UnknownNameError
+from mitobench.errors import (
+    BadInputError,
+    DatasetNotFoundError,
+    MissingExtraError,
+    RecordError,
+    UnknownNameError,
+)
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
 
@@ -18,12 +25,19 @@ CLONE = Path(__file__).parents[1]
 """Where mkdocs.yml and the handwritten pages lie; they are not part of the installed package."""
 
 
-def build_site(out: Path, *, folder: Path | str | None = None, progress: Progress = no_progress) -> Path:
+def build_site(
+    out: Path,
+    *,
+    folder: Path | str | None = None,
+    predictions: Path | None = None,
+    progress: Progress = no_progress,
+) -> Path:
     """Build the whole docs site, strictly, from the handwritten pages and the leaderboard.
 
     Args:
         out: Folder of the built site; replaced.
         folder: The leaderboard; see `entries.leaderboard_folder`.
+        predictions: Folder of `<entry>/<record>/`, each what `mitobench score` was given; see `predictions_in`.
         progress: Told about finished pages.
 
     Returns:
@@ -40,17 +54,24 @@ def build_site(out: Path, *, folder: Path | str | None = None, progress: Progres
             "Clone the repository and run `mitobench site` from it."
         )
     write_pages(
-        CLONE / "build" / "docs", folder=leaderboard_folder(folder), docs=CLONE / "docs", progress=progress
+        CLONE / "build" / "docs",
+        folder=leaderboard_folder(folder),
+        docs=CLONE / "docs",
+        predictions=predictions,
+        progress=progress,
     )
     return _run_mkdocs(config, out)
 
 
-def build_board_site(out: Path, *, folder: Path, progress: Progress = no_progress) -> Path:
+def build_board_site(
+    out: Path, *, folder: Path, predictions: Path | None = None, progress: Progress = no_progress
+) -> Path:
     """Build a site of generated pages alone: a leaderboard and its entries.
 
     Args:
         out: Folder of the built site; its sources lie beside it.
         folder: The leaderboard.
+        predictions: See `build_site`.
         progress: Told about finished pages.
 
     Returns:
@@ -63,18 +84,26 @@ def build_board_site(out: Path, *, folder: Path, progress: Progress = no_progres
 
     _need_mkdocs()
     sources = out.parent / f"{out.name}-pages"
-    write_pages(sources, folder=folder, docs=None, progress=progress)
+    write_pages(sources, folder=folder, docs=None, predictions=predictions, progress=progress)
     config = write_site_config(out.parent / f"{out.name}.yml", docs_dir=sources, site_dir=out)
     return _run_mkdocs(config, out)
 
 
-def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Progress = no_progress) -> Path:
+def write_pages(
+    target: Path,
+    *,
+    folder: Path,
+    docs: Path | None,
+    predictions: Path | None = None,
+    progress: Progress = no_progress,
+) -> Path:
     """Write every Markdown page, picture and data file that mkdocs reads.
 
     Args:
         target: Folder to fill; replaced when it was made by this function.
         folder: The leaderboard.
         docs: Handwritten pages, or None for generated ones alone.
+        predictions: See `build_site`.
         progress: Told about finished pages.
 
     Returns:
@@ -101,6 +130,7 @@ def write_pages(target: Path, *, folder: Path, docs: Path | None, progress: Prog
         cli_help=help_pages(),
         changes=read_changes(folder),
         docs_in=docs,
+        predictions=predictions_in(predictions),
         progress=progress,
     )
     if docs is not None:
@@ -121,6 +151,49 @@ def volumes_if_present(dataset: str, version: str, split: str) -> Sequence[Volum
         return load_split(dataset, split, version=int(version), download=False)
     except (DatasetNotFoundError, UnknownNameError, ValueError):
         return None
+
+
+def predictions_in(folder: Path | None) -> Predictions:
+    """Predictions that lie on this machine, so that the pages can show every slice of what was scored.
+
+    Args:
+        folder: Holds `<entry>/<record>/`, such as unet/vnc@1.auto.0/, each what `mitobench score` was given.
+
+    Returns:
+        Gives the arrays of a decoded record; None where the folder holds nothing for it.
+
+    Raises:
+        BadInputError: The folder is not there.
+        RecordError: When called: labels that are not those which were scored.
+    """
+    from mitobench.benchmark.container import open_prediction
+    from mitobench.benchmark.names import RecordName
+    from mitobench.benchmark.roots import label_root
+    from mitobench.entries import probability_beside
+
+    if folder is not None and not folder.is_dir():
+        raise BadInputError(f"There is no folder {folder}; expected one with <entry>/<record>/ in it.")
+
+    def found(record: Json) -> dict[str, PredictedVolume] | None:
+        name = RecordName(**{part: record[part] for part in ("dataset", "version", "track", "seed")})
+        place = None if folder is None else folder / str(record["model"]) / name.stem
+        volumes = volumes_if_present(name.dataset, str(name.version), str(record["split"]))
+        if place is None or not place.is_dir() or volumes is None:
+            return None
+        opened = open_prediction(place, volumes=volumes, missing="empty")
+        scored = record["prediction"]["label_roots"]
+        for volume, labels in opened.arrays.items():
+            if label_root(labels, kind=opened.kind) != scored.get(volume):
+                raise RecordError(
+                    f"{place}: the labels of {volume} are not those that {record['model']}/{name.file} scored. "
+                    "Put the prediction of that record there, or take the folder away."
+                )
+        return {
+            volume: PredictedVolume(labels=labels, probability=probability_beside(place, volume))
+            for volume, labels in opened.arrays.items()
+        }
+
+    return found
 
 
 def dataset_facts(key: str) -> DatasetFacts:

@@ -23,6 +23,7 @@ from mitobench.benchmark.pages.columns import more_scores
 from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import EntryFacts
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
+from mitobench.benchmark.pages.local import LocalData
 from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.drawing import escape
@@ -98,7 +99,12 @@ def pages(value: str) -> dict[str, str]:
     common = {"metric_cards": METRICS, "track_cards": TRACKS}
     return {
         "entry": entry_page(
-            entry, board=rows, dataset_cards={}, volumes=lambda *_: None, out=Path("unused"), **common
+            entry,
+            board=rows,
+            dataset_cards={},
+            local=LocalData(lambda *_: None),
+            out=Path("unused"),
+            **common,
         ),
         "entries": entries_page([entry], rows),
         "leaderboard": leaderboard_page(rows, guide=False, **common),

@@ -218,12 +218,18 @@ def why(
 def site(
     out: Annotated[Path, typer.Option(help="Folder for the built site.")] = Path("site"),
     folder: Folder = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of ENTRY/RECORD/ as scored, such as unet/vnc@1.auto.0/: shows more slices."
+        ),
+    ] = None,
 ) -> None:
     """Build the docs site with the leaderboard in it, strictly."""
     from mitobench.site import build_site
 
     with progress_bar() as progress:
-        index = build_site(out, folder=folder, progress=progress)
+        index = build_site(out, folder=folder, predictions=predictions, progress=progress)
     say(f"Open {index}")
 
 

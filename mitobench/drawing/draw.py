@@ -30,7 +30,7 @@ ALPHA = 0.6
 DISPLAY_SIDE = 640
 """Longest side of a picture on a page, in pixels."""
 
-_DARK, _LIGHT = (16, 18, 24), (255, 255, 255)
+_DARK, _LIGHT, _PALE = (16, 18, 24), (255, 255, 255), (190, 190, 190)
 _HATCH_PERIOD, _HATCH_WIDTH = 7, 2
 # dark blue to pale yellow, even in lightness and readable without red-green vision
 _PROBABILITY_ANCHORS = ((0, 32, 77), (58, 72, 107), (110, 110, 115), (165, 155, 115), (253, 231, 85))
@@ -62,27 +62,41 @@ def tissue(image: Grey) -> Rgb:
     return np.repeat(image[..., None], 3, axis=2)
 
 
-def truth_outline(image: Grey, *, mask_true: Mask2) -> Rgb:
+def truth_outline(image: Grey, *, mask_true: Mask2, mask_object: Mask2 | None = None) -> Rgb:
     """The image with the true mitochondria outlined: white, two pixels, on a dark one-pixel edge.
 
     Args:
         image: (y, x) uint8.
         mask_true: (y, x) bool.
+        mask_object: (y, x) bool, the one that is meant; the outline of the others is then thin and grey.
     """
     picture = tissue(image)
     _check_same(image, mask_true)
     picture[_grown(mask_true, 1) & ~mask_true] = _DARK
-    picture[_inner_edge(mask_true, 2)] = _LIGHT
+    if mask_object is None:
+        picture[_inner_edge(mask_true, 2)] = _LIGHT
+        return picture
+    _check_same(image, mask_object)
+    picture[_inner_edge(mask_true, 1)] = _PALE
+    picture[_inner_edge(mask_object, 2)] = _LIGHT
     return picture
 
 
-def errors(image: Grey, *, mask_true: Mask2, mask_pred: Mask2, alpha: float = ALPHA) -> Rgb:
+def errors(
+    image: Grey,
+    *,
+    mask_true: Mask2,
+    mask_pred: Mask2,
+    mask_object: Mask2 | None = None,
+    alpha: float = ALPHA,
+) -> Rgb:
     """The image with hits, false alarms and misses laid over it.
 
     Args:
         image: (y, x) uint8.
         mask_true: (y, x) bool.
         mask_pred: (y, x) bool.
+        mask_object: (y, x) bool, a true object to ring in white.
         alpha: Share of the colour, 0 to 1.
 
     Returns:
@@ -100,6 +114,9 @@ def errors(image: Grey, *, mask_true: Mask2, mask_pred: Mask2, alpha: float = AL
     drawn = np.rint(picture).astype(np.uint8)
     drawn[mask_true & ~mask_pred & _stripes(image.shape)] = _DARK
     drawn[_inner_edge(mask_pred, 1)] = _DARK
+    if mask_object is not None:
+        _check_same(image, mask_object)
+        drawn[_grown(mask_object, 2) & ~mask_object] = _LIGHT
     return drawn
 
 
@@ -127,7 +144,7 @@ def probability_picture(probability: Grey) -> Rgb:
 def webp_bytes(picture: Rgb, *, quality: int = 80) -> bytes:
     """A picture as WebP; the same array gives the same bytes with the same Pillow."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="WEBP", quality=quality, method=4)
+    Image.fromarray(picture).save(buffer, format="WEBP", quality=quality, method=2)
     return buffer.getvalue()
 
 

@@ -12,8 +12,8 @@ from mitobench.benchmark.pages.facts import (
     DatasetFacts,
     EntryFacts,
     Row,
-    Volumes,
 )
+from mitobench.benchmark.pages.local import LocalData
 from mitobench.benchmark.pages.measurement import measurement_sections
 from mitobench.benchmark.pages.ranking_table import SCORE_COLUMNS
 from mitobench.benchmark.tracks import TrackCard
@@ -28,7 +28,7 @@ def entry_page(
     metric_cards: Mapping[str, MetricCard],
     track_cards: Mapping[str, TrackCard],
     dataset_cards: Mapping[str, DatasetFacts],
-    volumes: Volumes,
+    local: LocalData,
     out: Path,
 ) -> str:
     """The page as Markdown; writes its pictures under `out/pictures/`.
@@ -39,7 +39,7 @@ def entry_page(
         metric_cards: Every metric by key.
         track_cards: Every track by key.
         dataset_cards: Every dataset by key.
-        volumes: Gives the volumes of a split, or None.
+        local: Volumes and predictions of this machine.
         out: The docs folder that is being filled.
     """
     rows = [row for row in board.rows if row.entry == entry.key]
@@ -56,7 +56,7 @@ def entry_page(
         _scores(rows, metric_cards, track_cards),
         _beside_controls(entry.key, rows, board),
         *measurement_sections(
-            entry, metric_cards=metric_cards, dataset_cards=dataset_cards, volumes=volumes, out=out
+            entry, metric_cards=metric_cards, dataset_cards=dataset_cards, local=local, out=out
         ),
         "## Get the same numbers",
         _reproduce(entry),

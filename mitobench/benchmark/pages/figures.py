@@ -5,13 +5,13 @@ is missing and shows what the model said.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mitobench.benchmark.gallery import GallerySlice, list_gallery, read_picture
 from mitobench.benchmark.pages.facts import DatasetFacts, Json
+from mitobench.benchmark.pages.views import Pictures, figure, in_words
 from mitobench.drawing import draw
 from mitobench.drawing.escape import text
 from mitobench.drawing.scale_bar import with_scale_bar
@@ -20,20 +20,6 @@ from mitobench.volume import Volume
 
 SLICES_PER_RECORD = 12
 """An entry page shows at most this many slices of one record."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Pictures:
-    """Addresses of the pictures of one slice, relative to the page; None where there is none."""
-
-    width: int
-    height: int
-    mask: str | None = None
-    probability: str | None = None
-    tissue: str | None = None
-    truth: str | None = None
-    errors: str | None = None
-    counts: str = ""
 
 
 def gallery_section(
@@ -72,10 +58,11 @@ def gallery_section(
             broken.append(f'<p class="mb-note">{text(error)}</p>')
             continue
         shown.append(_figure(item, pictures, record))
-    return "".join((_why_no_tissue(record, dataset, volumes), *shown, *broken))
+    return "".join((why_no_tissue(record, dataset, volumes), *shown, *broken))
 
 
-def _why_no_tissue(record: Json, dataset: DatasetFacts | None, volumes: Sequence[Volume] | None) -> str:
+def why_no_tissue(record: Json, dataset: DatasetFacts | None, volumes: Sequence[Volume] | None) -> str:
+    """Why the pictures of a record show no tissue, as HTML; "" when they do."""
     name = text(record["dataset"])
     if dataset is None or not dataset.shows_tissue:
         licence = f" ({text(dataset.licence)})" if dataset is not None and dataset.licence else ""
@@ -94,7 +81,7 @@ def _why_no_tissue(record: Json, dataset: DatasetFacts | None, volumes: Sequence
 
 def _draw(
     item: GallerySlice, volume: Volume | None, *, stem: str, model: str, out: Path, up: str
-) -> _Pictures:
+) -> Pictures:
     mask = read_picture(item.mask, kind="mask") > 0
     small_mask = draw.shrink_mask(mask)
     height, width = small_mask.shape
@@ -127,79 +114,25 @@ def _draw(
         probability = put(own, "probability", draw.probability_picture(small))
     at = {"width": width, "height": height}
     if volume is None or truth is None:
-        return _Pictures(mask=put(own, "mask", draw.mask_picture(small_mask)), probability=probability, **at)
+        return Pictures(mask=put(own, "mask", draw.mask_picture(small_mask)), probability=probability, **at)
     image, small_truth = draw.shrink(np.asarray(volume.image[item.index])), draw.shrink_mask(truth)
-    return _Pictures(
+    return Pictures(
         probability=probability,
         tissue=put(shared, "image", draw.tissue(image)),
         truth=put(shared, "truth", draw.truth_outline(image, mask_true=small_truth)),
         errors=put(own, "errors", draw.errors(image, mask_true=small_truth, mask_pred=small_mask)),
-        counts=_counts(truth, mask),
+        counts=in_words("IoU of this slice", truth, mask),
         **at,
     )
 
 
-def _counts(truth: draw.Mask2, mask: draw.Mask2) -> str:
-    shared, either = int((truth & mask).sum()), int((truth | mask).sum())
-    iou = "undefined (nothing there, nothing found)" if either == 0 else f"{shared / either:.3f}"
-    return (
-        f"IoU of this slice {iou}: {shared:,} pixels hit, {int((mask & ~truth).sum()):,} false alarm, "
-        f"{int((truth & ~mask).sum()):,} missed."
-    )
-
-
-def _figure(item: GallerySlice, pictures: _Pictures, record: Json) -> str:
+def _figure(item: GallerySlice, pictures: Pictures, record: Json) -> str:
     where = f"{item.volume}, slice {item.index}"
     region = _region(record, item.volume)
     if region and region["origin"][0]:
         where += f" of the scored box (z = {region['origin'][0] + item.index} as published)"
-    compare = ""
-    if pictures.errors and pictures.truth:
-        compare = _compare(pictures, where)
-    views = [
-        ("Image", pictures.tissue, "the image alone"),
-        ("Truth", pictures.truth, "truth outlined in white"),
-        (
-            "Prediction against truth",
-            pictures.errors,
-            "hits blue, false alarms vermilion, misses yellow and hatched",
-        ),
-        ("Prediction", pictures.mask, "predicted mitochondria"),
-        ("Probability", pictures.probability, "from dark blue, 0, to yellow, 1"),
-    ]
-    tiles = "".join(_tile(label, at, f"{where}: {words}", pictures) for label, at, words in views if at)
-    caption = f"<figcaption><b>{text(where)}.</b> {text(pictures.counts)}</figcaption>"
-    return f'<figure class="mb-slice">{caption}{compare}<div class="mb-tiles">{tiles}</div></figure>'
-
-
-def _compare(pictures: _Pictures, where: str) -> str:
-    size = f'width="{pictures.width}" height="{pictures.height}" loading="lazy" decoding="async"'
-    return (
-        '<div class="mb-compare" data-mb-compare>'
-        f'<img src="{text(pictures.truth)}" alt="{text(where)}: truth outlined in white" {size}>'
-        f'<img class="mb-over" src="{text(pictures.errors)}" alt="{text(where)}: prediction against truth" {size}>'
-        '<span class="mb-divider" aria-hidden="true"></span>'
-        f'<input type="range" min="0" max="100" value="50" step="1" hidden aria-label="{text(where)}: '
-        'share of the prediction shown, the truth fills the rest"><span class="mb-side mb-left" aria-hidden="true">'
-        'prediction</span><span class="mb-side mb-right" aria-hidden="true">truth</span></div>'
-    )
-
-
-def _tile(label: str, at: str | None, words: str, pictures: _Pictures) -> str:
-    return (
-        f'<figure class="mb-tile"><a href="{text(at)}"><img src="{text(at)}" alt="{text(words)}" '
-        f'width="{pictures.width}" height="{pictures.height}" loading="lazy" decoding="async"></a>'
-        f"<figcaption>{text(label)}</figcaption></figure>"
-    )
+    return figure(where, pictures)
 
 
 def _region(record: Json, volume: str) -> Mapping[str, list[int]] | None:
     return next((region for region in record.get("regions", ()) if region["volume"] == volume), None)
-
-
-ERROR_LEGEND = (
-    '<p class="mb-legend"><span><i class="mb-key-hit"></i>hit</span><span><i class="mb-key-false"></i>false alarm'
-    '</span><span><i class="mb-key-miss"></i>miss (hatched)</span><span><i class="mb-key-truth"></i>truth outline'
-    "</span></p>"
-)
-"""What the colours of the pictures mean, in words."""

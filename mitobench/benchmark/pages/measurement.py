@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mitobench.benchmark.pages import figures, html, plots
-from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json, Volumes
+from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json
+from mitobench.benchmark.pages.local import LocalData
+from mitobench.benchmark.pages.views import ERROR_LEGEND
+from mitobench.benchmark.pages.worst import worst_pictures
 from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
@@ -13,6 +16,10 @@ _GALLERY_LEAD = (
     "The slices were fixed before any model was scored, the same for every entry. Drag the handle, or focus it and "
     "use the arrow keys."
 )
+_WORST_LEAD = (
+    "**Where it fits worst.** The true objects with the lowest IoU, each ringed in white on the slice nearest to its "
+    "middle whose prediction is at hand."
+)
 
 
 def measurement_sections(
@@ -20,7 +27,7 @@ def measurement_sections(
     *,
     metric_cards: Mapping[str, MetricCard],
     dataset_cards: Mapping[str, DatasetFacts],
-    volumes: Volumes,
+    local: LocalData,
     out: Path,
 ) -> list[str]:
     """One section per dataset and track: pictures of the first seed, then curve, counts and provenance of each.
@@ -29,31 +36,45 @@ def measurement_sections(
         entry: The entry.
         metric_cards: Every metric by key.
         dataset_cards: Every dataset by key.
-        volumes: Gives the volumes of a split, or None.
+        local: Volumes and predictions of this machine.
         out: The docs folder that is being filled; pictures go to `out/pictures/`.
     """
     parts: list[str] = []
     for (track, dataset), stems in _by_group(entry.records).items():
         first = entry.records[stems[0]]
-        pictures = figures.gallery_section(
-            stems[0],
-            first,
-            gallery=entry.gallery.get(stems[0]),
-            volumes=volumes(str(first["dataset"]), str(first["version"]), str(first["split"])),
-            dataset=dataset_cards.get(str(first["dataset"])),
-            out=out,
-            up="../",
-        )
-        parts.append(f"## {_safe_heading(f'{dataset}, {track}')}")
+        where = f"{dataset}, {track}"
+        parts.append(f"## {_safe_heading(where)}")
         if len(stems) > 1:
             parts.append(
                 f"Pictures show seed {int(first['seed'])}; curves and counts of every seed stand below."
             )
-        drawn = "data-mb-compare" in pictures
-        parts += [_GALLERY_LEAD if drawn else "", figures.ERROR_LEGEND if drawn else "", pictures]
+        parts += _pictures(entry, stems[0], dataset_cards.get(str(first["dataset"])), local, out)
         for stem in stems:
             parts += _one_seed(entry, stem, metric_cards)
     return parts
+
+
+def _pictures(
+    entry: EntryFacts, stem: str, dataset: DatasetFacts | None, local: LocalData, out: Path
+) -> list[str]:
+    """The fixed slices, then the worst objects; only what the licence lets be shown."""
+    record, gallery = entry.records[stem], entry.gallery.get(stem)
+    slices = figures.gallery_section(
+        stem, record, gallery=gallery, volumes=local.volumes(record), dataset=dataset, out=out, up="../"
+    )
+    drawn = "data-mb-compare" in slices
+    worst = ""
+    if dataset is not None and dataset.shows_tissue:
+        worst = worst_pictures(
+            stem, record, found=entry.duels.get(stem), gallery=gallery, local=local, out=out, up="../"
+        )
+    return [
+        _GALLERY_LEAD if drawn else "",
+        ERROR_LEGEND if drawn else "",
+        slices,
+        _WORST_LEAD if worst else "",
+        worst,
+    ]
 
 
 def _by_group(records: Mapping[str, Json]) -> dict[tuple[str, str], list[str]]:

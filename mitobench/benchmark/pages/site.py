@@ -19,6 +19,7 @@ from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
 from mitobench.benchmark.pages.history import history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
+from mitobench.benchmark.pages.local import LocalData, Predictions, no_predictions
 from mitobench.benchmark.pages.overlaps import overlap_data
 from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TrackCard
@@ -45,6 +46,7 @@ def write_site_pages(
     cli_help: Mapping[str, str],
     docs_in: Path | None = None,
     changes: Sequence[Mapping[str, str]] = (),
+    predictions: Predictions = no_predictions,
     progress: Progress = no_progress,
 ) -> tuple[Path, ...]:
     """Fill the docs folder that mkdocs reads.
@@ -60,6 +62,7 @@ def write_site_pages(
         cli_help: Command to its help text.
         changes: Rows of `CHANGES/*.csv`: scores that moved.
         docs_in: Handwritten pages; None writes a site of generated pages alone, with its own start page.
+        predictions: Called as predictions(record); None when what was scored is not here.
         progress: Told about finished pages.
 
     Returns:
@@ -104,6 +107,7 @@ def write_site_pages(
     for dataset in dataset_cards.values():
         put(f"datasets/{dataset.key}.md", cards.dataset_page(dataset, rows))
     put("entries/index.md", entries_page(entries, rows))
+    local = LocalData(volumes, predictions)
     for done, entry in enumerate(entries):
         progress(done, len(entries), "entry pages")
         page = entry_page(
@@ -112,7 +116,7 @@ def write_site_pages(
             metric_cards=metric_cards,
             track_cards=track_cards,
             dataset_cards=dataset_cards,
-            volumes=volumes,
+            local=local,
             out=docs_out,
         )
         put(f"entries/{entry.key}.md", page)

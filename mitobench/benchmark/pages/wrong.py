@@ -1,6 +1,7 @@
 """Where the points went: F1 over the IoU that a match needs, and what each kind of mistake took. No score is made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mitobench.benchmark.pages import html, plots
 from mitobench.benchmark.pages.facts import DuelFacts, Json
@@ -39,6 +40,44 @@ def mistakes(record: Json, name: str) -> str:
     return f'<div class="mb-plots">{shown}</div>' if shown else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorstObject:
+    """A true object and how well it fits.
+
+    Attributes:
+        volume: Name of its volume.
+        id: Its id in the tables.
+        voxels: Its size.
+        place: Its middle (z, y, x), in voxels of the scored box.
+        iou: With its best partner.
+    """
+
+    volume: str
+    id: int
+    voxels: int
+    place: tuple[float, float, float]
+    iou: float
+
+
+def worst_first(found: DuelFacts | None) -> list[WorstObject]:
+    """True objects by IoU, the largest of equals first; empty where no object was kept."""
+    if found is None:
+        return []
+    objects = []
+    for one, iou in zip(found.truth, found.objects, strict=True):
+        z, y, x = map(float, str(one["place"]).split(", "))
+        objects.append(
+            WorstObject(
+                volume=str(one["volume"]),
+                id=int(one["id"]),
+                voxels=int(one["voxels"]),
+                place=(z, y, x),
+                iou=iou,
+            )
+        )
+    return sorted(objects, key=lambda one: (one.iou, -one.voxels))
+
+
 def worst_objects(found: DuelFacts | None, name: str) -> str:
     """The true objects that fit worst as a table, the largest of equals first; "" where no object was kept.
 
@@ -46,19 +85,17 @@ def worst_objects(found: DuelFacts | None, name: str) -> str:
         found: Objects of the record with their IoU.
         name: Which record.
     """
-    if found is None or not found.truth:
+    order = worst_first(found)[:WORST]
+    if not order:
         return ""
-    order = sorted(
-        zip(found.objects, found.truth, strict=True), key=lambda one: (one[0], -int(one[1]["voxels"]))
-    )
     rows = [
         [
-            f"{text(one['volume'])} {text(one['id'])}",
-            f"{one['voxels']:,}",
-            text(one["place"]),
-            html.number(iou),
+            f"{text(one.volume)} {one.id}",
+            f"{one.voxels:,}",
+            text(", ".join(f"{c:.0f}" for c in one.place)),
+            html.number(one.iou),
         ]
-        for iou, one in order[:WORST]
+        for one in order
     ]
     caption = f"The {len(rows)} true objects that fit worst, {name}"
     return html.table(["Object", "Voxels", "Place (z, y, x)", "IoU"], rows, caption=caption)

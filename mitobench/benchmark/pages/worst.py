@@ -1,0 +1,215 @@
+"""Pictures of the true objects that fit worst: a cut-out of one slice around each, drawn from local data.
+
+Tissue comes from the volumes on this machine, what the model said from its prediction where that lies here too, else
+from the slices kept in the entry's gallery.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitobench.arrays import ArraySource
+from mitobench.benchmark.gallery import list_gallery, read_picture
+from mitobench.benchmark.pages.facts import DuelFacts, Json
+from mitobench.benchmark.pages.local import LocalData, PredictedVolume
+from mitobench.benchmark.pages.views import Pictures, figure, in_words
+from mitobench.benchmark.pages.wrong import WORST, WorstObject, worst_first
+from mitobench.drawing import draw
+from mitobench.drawing.scale_bar import with_scale_bar
+from mitobench.errors import FormatError
+from mitobench.volume import Volume
+
+DRAWN = 4
+"""Objects of a record that are drawn."""
+_SIDE = 320
+"""Of a picture, in pixels; smaller cut-outs are enlarged by whole numbers."""
+_LEAST, _MARGIN = 120, 1.5
+"""Pixels of tissue that a cut-out shows at least, and its side by that of the object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What the model said on one slice: mask (y, x) bool; probability (y, x) uint8 or None."""
+
+    mask: draw.Mask2
+    probability: draw.Grey | None
+
+
+def worst_pictures(
+    stem: str,
+    record: Json,
+    *,
+    found: DuelFacts | None,
+    gallery: Path | None,
+    local: LocalData,
+    out: Path,
+    up: str,
+) -> str:
+    """The worst objects of one record as HTML; writes its pictures under `out`. "" where no object was kept.
+
+    Args:
+        stem: Record stem, part of the folder names.
+        record: The decoded record.
+        found: Its true objects with their IoU.
+        gallery: Folder of the model's masks and probabilities, or None.
+        local: Volumes and predictions of this machine; the licence lets their tissue be shown.
+        out: The docs folder; pictures go to `out/pictures/`.
+        up: How to get from the page to `out`, such as "../".
+    """
+    order = worst_first(found)[:WORST]
+    volumes = {volume.name: volume for volume in local.volumes(record) or ()}
+    if not order or not volumes:
+        return ""
+    predicted = local.predictions(record)
+    folder = Path("pictures") / str(record["model"]) / stem
+    shown: list[str] = []
+    unseen = 0
+    for one in order:
+        if len(shown) == DRAWN:
+            break
+        try:
+            drawn = _object(one, volumes.get(one.volume), record, gallery, predicted, local, out, folder, up)
+        except FormatError:  # the gallery names its broken pictures
+            drawn = ""
+        shown += [drawn] if drawn else []
+        unseen += not drawn
+    missing = (
+        f"{unseen} of the {len(order)} objects that fit worst lie on no slice whose prediction was at hand; "
+        "<code>mitobench site --predictions FOLDER</code> draws them too."
+    )
+    note = f'<p class="mb-note">{missing}</p>' if unseen and len(shown) < DRAWN else ""
+    return "".join(shown) + note
+
+
+def _object(
+    one: WorstObject,
+    volume: Volume | None,
+    record: Json,
+    gallery: Path | None,
+    predicted: Mapping[str, PredictedVolume] | None,
+    local: LocalData,
+    out: Path,
+    folder: Path,
+    up: str,
+) -> str:
+    """One object; "" where no slice through it has a prediction at hand."""
+    ids = None if volume is None else local.object_ids(record, volume)
+    if volume is None or ids is None:
+        return ""
+    index = _slice_of(one, ids, _known(one.volume, ids, gallery, predicted))
+    if index is None:
+        return ""
+    said = _said(one.volume, index, gallery, predicted)
+    return _draw(one, volume, np.asarray(ids[index]) == one.id, said, index, out, folder, up)
+
+
+def _known(
+    volume: str,
+    ids: ArraySource,
+    gallery: Path | None,
+    predicted: Mapping[str, PredictedVolume] | None,
+) -> Sequence[int]:
+    """Slices of a volume for which it is known what the model said."""
+    if predicted is not None and volume in predicted:
+        return range(ids.shape[0])
+    kept = list_gallery(gallery) if gallery is not None else ()
+    return [item.index for item in kept if item.volume == volume and item.index < ids.shape[0]]
+
+
+def _slice_of(one: WorstObject, ids: ArraySource, known: Sequence[int]) -> int | None:
+    """The known slice nearest to the middle of an object that it crosses; None when it crosses none."""
+    for index in sorted(known, key=lambda z: (abs(z - one.place[0]), z)):
+        if (np.asarray(ids[index]) == one.id).any():
+            return index
+    return None
+
+
+def _said(
+    volume: str, index: int, gallery: Path | None, predicted: Mapping[str, PredictedVolume] | None
+) -> _Said:
+    if predicted is not None and volume in predicted:
+        here = predicted[volume]
+        soft = None if here.probability is None else np.asarray(here.probability[index])
+        return _Said(mask=np.asarray(here.labels[index]) != 0, probability=soft)
+    item = next(
+        item for item in list_gallery(gallery or Path()) if (item.volume, item.index) == (volume, index)
+    )
+    soft = None if item.probability is None else read_picture(item.probability, kind="probability")
+    return _Said(mask=read_picture(item.mask, kind="mask") > 0, probability=soft)
+
+
+def _draw(
+    one: WorstObject,
+    volume: Volume,
+    this: draw.Mask2,
+    said: _Said,
+    index: int,
+    out: Path,
+    folder: Path,
+    up: str,
+) -> str:
+    where = f"{one.volume}, object {one.id}, slice {index}"
+    if said.mask.shape != this.shape:
+        raise FormatError(
+            f"The prediction of {one.volume} has slices of {said.mask.shape}, the volume of {this.shape}. "
+            "Write the gallery again with `mitobench submit`."
+        )
+    box = _box(this)
+    truth, mask, this = np.asarray(volume.labels[index])[box] != 0, said.mask[box], this[box]  # type: ignore[index]
+    counts = in_words("IoU of this cut-out", truth, mask)
+    grey, step = _sized(np.asarray(volume.image[index])[box])
+    truth, mask, this = (_sized(part)[0] for part in (truth, mask, this))
+    pixel_nm = volume.voxel_size_nm[2] * step if volume.voxel_size_known else None
+    views = {
+        "tissue": draw.tissue(grey),
+        "truth": draw.truth_outline(grey, mask_true=truth, mask_object=this),
+        "errors": draw.errors(grey, mask_true=truth, mask_pred=mask, mask_object=this),
+    }
+    if said.probability is not None:
+        views["probability"] = draw.probability_picture(_sized(said.probability[box])[0])
+    placed = {}
+    (out / folder).mkdir(parents=True, exist_ok=True)
+    for kind, picture in views.items():
+        name = f"{one.volume}.object{one.id}.{kind}.webp"
+        drawn = picture if pixel_nm is None else with_scale_bar(picture, pixel_nm=pixel_nm)
+        (out / folder / name).write_bytes(draw.webp_bytes(drawn))
+        placed[kind] = up + (folder / name).as_posix()
+    words = f"IoU of the object {one.iou:.3f}, in the whole volume; {one.voxels:,} voxels. {counts}"
+    pictures = Pictures(width=grey.shape[1], height=grey.shape[0], counts=words, **placed)
+    return figure(where, pictures, small=True)
+
+
+def _box(this: draw.Mask2) -> tuple[slice, slice]:
+    """A square around an object, moved or cut so that it lies in the slice."""
+    ends = list(_ends(this))
+    side = round(max(_LEAST, _MARGIN * max(stop - start for start, stop in ends)))
+    rows, columns = (_window(*end, side, length) for end, length in zip(ends, this.shape, strict=True))
+    return rows, columns
+
+
+def _ends(this: draw.Mask2) -> Iterator[tuple[int, int]]:
+    for axis in (1, 0):
+        inside = np.flatnonzero(this.any(axis=axis))
+        yield int(inside[0]), int(inside[-1]) + 1
+
+
+def _window(start: int, stop: int, side: int, length: int) -> slice:
+    side = min(side, length)
+    first = min(max(0, (start + stop - side) // 2), length - side)
+    return slice(first, first + side)
+
+
+def _sized(part: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """A cut-out enlarged or shrunk to about the size of the others; and voxels per pixel."""
+    longest = max(part.shape)
+    if longest > _SIDE:
+        smaller = (
+            draw.shrink_mask(part, side=_SIDE) if part.dtype == np.bool_ else draw.shrink(part, side=_SIDE)
+        )
+        return smaller, longest / max(smaller.shape)
+    factor = _SIDE // longest
+    return part.repeat(factor, axis=0).repeat(factor, axis=1), 1 / factor
