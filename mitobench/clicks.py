@@ -14,7 +14,9 @@ from mitobench.errors import BadInputError, ShapeError
 from mitobench.volume import Index3, Labels, VoxelSize
 
 MAX_CLICKS = 5
-"""Most clicks of one object."""
+"""Most clicks of one object, on what is wrong of its answer."""
+MAX_PROMPTS = 1 + MAX_CLICKS
+"""With the point that asks for it first."""
 
 
 @dataclass(frozen=True, kw_only=True)

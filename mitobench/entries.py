@@ -100,18 +100,19 @@ def submit(
 
 def _write_gallery(path: Path, entry: Path, record: "Record", volumes: "Split") -> None:
     """Keep what the model said on the fixed slices: masks and probabilities, never tissue."""
+    from mitobench.benchmark.answering import volumes_asked
     from mitobench.benchmark.container import open_prediction
     from mitobench.benchmark.gallery import write_gallery
 
-    opened = open_prediction(path, volumes=volumes)
+    opened = open_prediction(path, volumes=volumes_asked(record.track, volumes))
     fixed = dict(volumes.manifest.gallery.slices) if volumes.split == "test" else {}
     target = entry / "gallery" / record.name.stem
     shutil.rmtree(target, ignore_errors=True)
-    for name, labels in opened.arrays.items():
+    for name in (volume.name for volume in volumes):
         write_gallery(
             target,
             volume_name=name,
-            labels=labels,
+            labels=opened.arrays[name],
             probability=probability_beside(path, name),
             slices=fixed.get(name),
         )

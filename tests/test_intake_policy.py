@@ -171,7 +171,17 @@ def test_withdrawn_is_the_end() -> None:
     }
 
 
-ROW = Row(record="vnc@1.auto.0", score=0.5, low=0.4, high=0.6, rank=2, rows=3, best="unet", behind=0.1)
+ROW = Row(
+    record="vnc@1.auto.0",
+    score=0.5,
+    measure="pooled IoU",
+    low=0.4,
+    high=0.6,
+    rank=2,
+    rows=3,
+    best="unet",
+    behind=0.1,
+)
 NASTY = "</td><script>alert(1)</script> | `x` [a](javascript:1) \u202e @everyone #1 <!--"
 
 
@@ -179,7 +189,7 @@ def test_the_comment() -> None:
     """It says where the entry would stand and what comes next."""
     said = comment(Report(entry="my-net", author="ada", rows=(ROW,), head="a" * 40))
     assert "in order" in said
-    assert "0.5000 | 0.4000 to 0.6000 | 2 of 3 | 0.1000 behind unet | none |" in said
+    assert "0.5000 | pooled IoU | 0.4000 to 0.6000 | 2 of 3 | 0.1000 behind unet | none |" in said
     assert "aaaaaaaaaaaa" in said
     tied = comment(Report(entry="my-net", rows=(replace(ROW, tied=True, blind=0.25, gain=0.5),)))
     assert "not told apart from unet" in tied

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from benchmark_fakes import blobs, score, volume, write_prediction
 
+from mitobench.benchmark.answers import Answer, from_overlaps
 from mitobench.benchmark.intervals import object_difference
 from mitobench.benchmark.prompted import object_ious, prompted_scores
 from mitobench.benchmark.tables import read_overlaps
@@ -26,7 +27,7 @@ from mitobench.datasets.prompt_files import (
     true_objects,
 )
 from mitobench.errors import BadInputError, IntegrityError, MitobenchError, ShapeError, UnknownNameError
-from mitobench.metrics import OverlapTable, overlap_table
+from mitobench.metrics import overlap_table
 from mitobench.prompts import PROMPT_TRACKS, ObjectPrompt, draw_prompts
 
 NM = (30.0, 8.0, 8.0)
@@ -98,8 +99,8 @@ def test_objects_are_numbered_as_the_scorer_does(tmp_path: Path) -> None:
     record = score(write_prediction(tmp_path / "p", {"a": true_objects(truth)}), [truth], track="auto")
     (tmp_path / "entry").mkdir()
     record.write(tmp_path / "entry")
-    ious = object_ious(read_overlaps(record, tmp_path / "entry"))
-    assert set(ious.values()) == {1.0}
+    ious = object_ious(from_overlaps(read_overlaps(record, tmp_path / "entry")))
+    assert set(ious.values()) == {(1.0,)}
     assert len(ious) == 3
 
 
@@ -230,17 +231,17 @@ def test_area_under_score_over_clicks() -> None:
         click_object(labels, 7, lambda *_: labels[1:] > 0, voxel_size_nm=NM)
 
 
-def _table(true: np.ndarray, pred: np.ndarray) -> OverlapTable:
-    return overlap_table(labels_true=true, labels_pred=pred)
+def _answers(true: np.ndarray, pred: np.ndarray) -> list[Answer]:
+    return from_overlaps({"a": overlap_table(labels_true=true, labels_pred=pred)})
 
 
 def test_prompted_objects_are_held_against_their_own_prompt() -> None:
     """No matching and no invented objects: the answer of another prompt does not count, however well it fits."""
     true = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3, 3]], np.uint16)
     pred = np.array([[1, 1, 1, 2, 9, 1, 2, 9, 0, 0]], np.uint16)
-    ious = object_ious({"a": _table(true, pred)})
-    assert ious == {("a", 1): 3 / 5, ("a", 2): 1 / 3, ("a", 3): 0.0}
-    found = prompted_scores([{"a": _table(true, pred)}])
+    ious = object_ious(_answers(true, pred))
+    assert ious == {("a", 1): (3 / 5,), ("a", 2): (1 / 3,), ("a", 3): (0.0,)}
+    found = prompted_scores(None, [_answers(true, pred)])
     assert found is not None
     assert found.objects == 3
     assert found.iou == pytest.approx((3 / 5 + 1 / 3) / 3)
@@ -250,10 +251,10 @@ def test_prompted_objects_are_held_against_their_own_prompt() -> None:
     assert found.high is not None
     assert found.low <= found.iou <= found.high
     swapped = np.array([[2, 2, 2, 2, 0, 1, 1, 0, 3, 3]], np.uint16)
-    other = prompted_scores([{"a": _table(true, swapped)}])
+    other = prompted_scores(None, [_answers(true, swapped)])
     assert other is not None
     assert other.iou == pytest.approx(1 / 3)
-    assert prompted_scores([{"a": _table(true * 0, pred)}]) is None
+    assert prompted_scores(None, [_answers(true * 0, pred)]) is None
 
 
 def test_entries_are_compared_on_the_same_objects() -> None:

@@ -67,7 +67,7 @@ def test_a_killed_write_leaves_the_old_file(
         ({"seed": -1}, "seed"),
         ({"model": "No Capitals"}, "model"),
         ({"status": "verified"}, "status"),
-        ({"schema": 3}, "schema"),
+        ({"schema": 4}, "schema"),
         ({"schema": 1}, "outlines stand in a record of schema 1"),
         ({"scores": {"iou": "0.5"}}, "scores.iou"),
         ({"manifest_sha256": "xyz"}, "manifest_sha256"),

@@ -70,6 +70,21 @@ def test_a_good_submission(before: Path) -> None:
     assert "learnt" not in comment(report)
 
 
+@pytest.mark.parametrize(
+    ("track", "measure"), [("box", "mean IoU over 3 objects"), ("slice-box", "mean IoU over 9 slice objects")]
+)
+def test_rows_with_given_objects_say_what_ranks_them(before: Path, track: str, measure: str) -> None:
+    """Not the pooled IoU, which counts what nobody could invent, and with the interval over objects."""
+    report = _sent(before, lambda board: add_entry(board, "new", shift=1, track=track, **SENT))
+    (row,) = report.rows
+    (found,) = [one for one in leaderboard.ranked(before.with_name("after")) if one["entry"] == "new"]
+    assert row.measure == measure
+    assert (row.score, row.low, row.high) == tuple(found["prompted"][key] for key in ("iou", "low", "high"))
+    assert row.score != found["scores"]["iou"]
+    assert row.flags == ("interval unreliable: 3 objects",)
+    assert f"| {measure} |" in comment(report)
+
+
 def test_what_it_learnt_from_is_flagged(before: Path) -> None:
     """The comment tells what the board will tell."""
     fields = SENT | {"training_data": '["fake@1/test", "synthetic@1/train"]'}

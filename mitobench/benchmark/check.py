@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitobench.benchmark.answers import PARTS, Answer, contradictions
 from mitobench.benchmark.disputes import DISPUTES, read_dispute
 from mitobench.benchmark.entry import entry_keys, record_files
 from mitobench.benchmark.intervals import intervals
@@ -16,7 +17,14 @@ from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.reported import REPORTED, read_reported
 from mitobench.benchmark.rescore import differences
-from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_outlines, read_overlaps
+from mitobench.benchmark.tables import (
+    ObjectRow,
+    read_answers,
+    read_false,
+    read_objects,
+    read_outlines,
+    read_overlaps,
+)
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.errors import MitobenchError
@@ -118,8 +126,12 @@ def _check_files(entry: Path) -> Iterator[Problem]:
             yield Problem(file=file, field="", message=f"is larger than {limit} bytes; is it the right file?")
     stems = {path.stem for path in record_files(entry)}
     for path in sorted(entry.glob("*/*")):
-        # tables/<stem>[.objects|.tiles|.outlines].csv, curves/<stem>.json, gallery/<stem>/
-        stem = path.name if path.is_dir() else re.sub(r"(\.objects|\.tiles|\.outlines)?\.\w+$", "", path.name)
+        # tables/<stem>[.objects|.tiles|.outlines|.answers].csv, curves/<stem>.json, gallery/<stem>/
+        stem = (
+            path.name
+            if path.is_dir()
+            else re.sub(r"(\.objects|\.tiles|\.outlines|\.answers)?\.\w+$", "", path.name)
+        )
         if path.parent.name in FOLDERS and stem not in stems:
             file = path.relative_to(entry.parent).as_posix()
             yield Problem(file=file, field="", message="belongs to no record; remove it")
@@ -179,10 +191,11 @@ def _check_tables(record: Record, entry: Path, file: str) -> Iterator[Problem]:
             yield Problem(file=file, field=field, message=str(error))
     if len(found) < len(_READERS):
         return
-    tables, objects, false, outlines = (found[field] for field in _READERS)
+    tables, objects, false, outlines, answers = (found[field] for field in _READERS)
     for wrong in differences(record, tables, outlines):
         message = f"is {wrong.found!r}, but the table gives {wrong.expected!r}; score the prediction again"
         yield Problem(file=file, field=wrong.field, message=message)
+    yield from _check_answers(record, file, answers, tables)
     if record.objects is None:
         return
     if _sizes(objects) != _table_sizes(tables):
@@ -207,6 +220,7 @@ _READERS: dict[str, Callable[[Record, Path], Any]] = {
     "objects": read_objects,
     "tiles": read_false,
     "outlines": read_outlines,
+    "answers": read_answers,
 }
 """Field of a record to what reads the file that it names."""
 
@@ -229,6 +243,21 @@ def _table_sizes(tables: Mapping[str, OverlapTable]) -> dict[tuple[str, str, int
             sizes[volume, "true", true_id] += voxels
             sizes[volume, "pred", pred_id] += voxels
     return {key: voxels for key, voxels in sizes.items() if key[2] and voxels}
+
+
+def _check_answers(
+    record: Record, file: str, answers: Sequence[Answer] | None, tables: Mapping[str, OverlapTable]
+) -> Iterator[Problem]:
+    """Answers stand where the track asks for them, and go together with the overlap table."""
+    if answers is None or record.track not in PARTS:
+        if record.schema > 2 and (answers is None) == (record.track in PARTS):
+            found = "are missing" if answers is None else "have no place"
+            message = f"{found} on track {record.track!r}; score the prediction again"
+            yield Problem(file=file, field="answers", message=message)
+        return
+    for wrong in contradictions(record.track, answers, tables):
+        message = f"contradict the overlap table: {wrong}; score the prediction again"
+        yield Problem(file=file, field="answers", message=message)
 
 
 def _check_groups(records: Mapping[str, Record]) -> Iterator[Problem]:

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mitobench.benchmark.answers import Answer
 from mitobench.benchmark.model_card import MODEL, ModelCard, read_model
 from mitobench.benchmark.record import Record
-from mitobench.benchmark.tables import ObjectRow, read_false, read_objects, read_outlines, read_overlaps
+from mitobench.benchmark.tables import (
+    ObjectRow,
+    read_answers,
+    read_false,
+    read_objects,
+    read_outlines,
+    read_overlaps,
+)
 from mitobench.benchmark.tiles import TileCounts, tile_counts
 from mitobench.errors import RecordError, UnknownNameError
 from mitobench.metrics import OverlapTable
@@ -44,6 +52,11 @@ class Entry:
     def outlines(self) -> dict[str, dict[str, list[MatchedSurface]] | None]:
         """Record stem, then volume, to outlines of matched pairs; None for a record without."""
         return {record.name.stem: read_outlines(record, self.folder) for record in self.records}
+
+    @cached_property
+    def answers(self) -> dict[str, list[Answer] | None]:
+        """Record stem to what was made of each prompt; None for a record without."""
+        return {record.name.stem: read_answers(record, self.folder) for record in self.records}
 
     def tiles(self, stem: str) -> TileCounts | None:
         """Counts by tile of one record; None when it keeps no objects."""

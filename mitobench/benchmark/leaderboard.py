@@ -169,7 +169,11 @@ def _collect(folder: Path, same_tissue: SameTissue) -> tuple[list[Scored], list[
             if f"{entry.key}/{record.name.stem}" in doubts and record.status != "withdrawn":
                 record = record.changed(status="disputed")  # noqa: PLW2901 - the file keeps what it says
             tables = entry.tables[record.name.stem]
-            found.append(Scored(model=entry.model, record=record, scores=scores, tiles=tiles, tables=tables))
+            kept = entry.answers[record.name.stem]
+            one = Scored(
+                model=entry.model, record=record, scores=scores, tiles=tiles, tables=tables, kept_answers=kept
+            )
+            found.append(one)
     found.sort(key=lambda one: one.order)
     return found, board_rows(found, same_tissue=same_tissue)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mitobench.arrays import ArraySource
+from mitobench.benchmark.answering import kind_on_track, volumes_asked
 from mitobench.benchmark.container import PredictionWriter, container_at, find_prediction
 from mitobench.benchmark.container.packing import Values, values_of
 from mitobench.errors import BadInputError, PredictionNotFoundError
@@ -36,7 +37,7 @@ def pack_prediction(
         dataset: Dataset key.
         version: Version of the split.
         split: Which part was predicted.
-        track: What the model knew.
+        track: What the model knew; where objects are given, labels are ids of prompts.
         model: Key of the model.
         seed: Of the model.
         kind: What the labels mean; told from the source when None (see `container.OpenPrediction`).
@@ -51,11 +52,13 @@ def pack_prediction(
     """
     if isinstance(source, Path):
         _check_elsewhere(source, Path(out))
-    said, arrays = _opened(source, volumes)
+    said, arrays = _opened(source, volumes_asked(track, volumes))
     values = {
         name: values_of(array, progress=progress, what=f"looking at {name}") for name, array in arrays.items()
     }
-    kind = kind or said or ("instance" if any(found.several for found in values.values()) else "semantic")
+    told = kind or said
+    guessed: LabelKind = "instance" if any(found.several for found in values.values()) else "semantic"
+    kind = kind_on_track(track, told or guessed, said=told is not None)
     for name, found in values.items():
         _check_ids(name, found)
     fields = {"dataset": dataset, "version": version, "split": split, "track": track, "model": model}

@@ -2,15 +2,24 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
+from mitobench.benchmark.answering import BY_OBJECT
+from mitobench.benchmark.answers import PARTS, Answer, Parts, from_overlaps
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.model_card import ModelCard
-from mitobench.benchmark.prompted import mean_ious, prompted_scores
+from mitobench.benchmark.prompted import (
+    Effort,
+    effort,
+    mean_ious,
+    prompted_scores,
+    ranking_values,
+    unprompted_effort,
+)
 from mitobench.benchmark.rank_ranges import rank_ranges
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import Score
@@ -40,7 +49,8 @@ class Scored:
         record: The record.
         scores: Its scores, with those newer than the record filled in from its table.
         tiles: Its counts by tile, or None when it keeps no objects.
-        tables: Volume name to overlap table, for tracks whose objects are given.
+        tables: Volume name to overlap table.
+        kept_answers: What was made of each prompt, where the record keeps it.
     """
 
     model: ModelCard
@@ -48,11 +58,25 @@ class Scored:
     scores: dict[str, Score]
     tiles: TileCounts | None
     tables: Mapping[str, OverlapTable] = field(default_factory=dict)
+    kept_answers: Sequence[Answer] | None = None
 
     @property
     def group(self) -> Group:
         """Where it is compared."""
         return self.record.dataset, self.record.version, self.record.track
+
+    @property
+    def answers(self) -> Sequence[Answer]:
+        """Each true object held against the prediction of its id, for tracks whose objects are given."""
+        return from_overlaps(self.tables) if self.kept_answers is None else self.kept_answers
+
+    @property
+    def parts(self) -> Parts | None:
+        """What tells the answers of one object apart.
+
+        Records of before format 3 keep no answers, so that objects are held against their answers as wholes.
+        """
+        return None if self.kept_answers is None else PARTS.get(self.record.track)
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -94,7 +118,11 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
     ranked = TRACKS[record.track].ranked and model.kind != "control" and status != "withdrawn"
     keys = [key for key in seeds[0].scores if all(key in one.scores for one in seeds)]
     values = {key: [one.scores[key] for one in seeds] for key in keys}
-    prompted = prompted_scores([one.tables for one in seeds]) if TRACKS[record.track].prompted else None
+    by_object = TRACKS[record.track].unit in BY_OBJECT
+    answers = [one.answers for one in seeds] if by_object else []
+    prompted = prompted_scores(seeds[0].parts, answers) if by_object else None
+    if prompted and _is_old(seeds[0]):
+        prompted = replace(prompted, prompts_per_object=None, prompts_per_volume=None)
     return {
         "entry": record.model,
         "name": model.title,
@@ -111,6 +139,7 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
         "spread": {key: _spread(values[key]) for key in keys if len(seeds) > 1 and _defined(values[key])},
         "intervals": _intervals(seeds),
         "prompted": None if prompted is None else asdict(prompted),
+        "effort": [asdict(one) for one in _efforts(seeds, answers)],
         "versus_best": None,
         "rank_range": None,
         "blind": None,
@@ -127,16 +156,43 @@ def _join(seeds: Sequence[Scored], same_tissue: SameTissue) -> dict[str, Any]:
     }
 
 
+def _is_old(one: Scored) -> bool:
+    """Whether a record lacks answers that its track asks for by now."""
+    return one.kept_answers is None and one.record.track in PARTS
+
+
+def _efforts(seeds: Sequence[Scored], answers: Sequence[Sequence[Answer]]) -> Sequence[Effort]:
+    """Points of the effort plot; none where a prompt stands for no object, or nobody knows how many there were."""
+    if answers:
+        return [] if _is_old(seeds[0]) else effort(seeds[0].parts, answers)
+    return [] if TRACKS[seeds[0].record.track].prompted else unprompted_effort([one.tables for one in seeds])
+
+
 def _best_first(row: dict[str, Any]) -> tuple[bool, float, str]:
     score = headline(row)
     return score is None, -(score or 0.0), row["entry"]
 
 
 def headline(row: Mapping[str, Any]) -> Score:
-    """The score that ranks a row: mean IoU of the prompted objects where they are given, else the pooled IoU."""
+    """The score that ranks a row: over the prompted objects where they are given, else the pooled IoU."""
+    return headline_ends(row)[0]
+
+
+def headline_ends(row: Mapping[str, Any]) -> tuple[Score, Score, Score, str]:
+    """The score that ranks a row, both ends of its interval, and what it is.
+
+    The mean over prompted objects of their IoU, or of the area under their IoU over prompts; the pooled IoU where no
+    object was given.
+    """
     prompted = row["prompted"]
-    score: Score = row["scores"][HEADLINE] if prompted is None else prompted["iou"]
-    return score
+    if prompted is None:
+        ends = row["intervals"].get(HEADLINE, {})
+        return row["scores"][HEADLINE], ends.get("low"), ends.get("high"), "pooled IoU"
+    if prompted["area"] is not None:
+        kind = f"area under mean IoU over prompts, {prompted['objects']} objects"
+        return prompted["area"], prompted["area_low"], prompted["area_high"], kind
+    kind = f"mean IoU over {prompted['units']} {prompted['unit']}s"
+    return prompted["iou"], prompted["low"], prompted["high"], kind
 
 
 def _rank(rows: Sequence[dict[str, Any]]) -> None:
@@ -179,7 +235,12 @@ def _add_prompted_ties(rows: Sequence[dict[str, Any]], seeds_of: Mapping[str, Se
     ranked = [row for row in rows if row["ranked"] and row["prompted"] is not None]
     if not ranked:
         return
-    ious = {row["entry"]: mean_ious([one.tables for one in seeds_of[row["entry"]]]) for row in ranked}
+    ious = {
+        row["entry"]: ranking_values(
+            seeds_of[row["entry"]][0].parts, mean_ious([one.answers for one in seeds_of[row["entry"]]])
+        )
+        for row in ranked
+    }
     found = objects_versus_best(ious, ranked[0]["entry"])
     ranked[0]["versus_best"] = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "tied": True}
     for row in ranked[1:]:

@@ -33,8 +33,9 @@ from mitobench.benchmark.schema import (
 )
 from mitobench.errors import BadInputError, RecordError
 
-SCHEMA: Literal[2] = 2
-"""Version of the record format; a scorer that changes numbers bumps it. Version 1 had no outlines; it is still read."""
+SCHEMA: Literal[3] = 3
+"""Version of the record format; a scorer that changes numbers bumps it. Version 1 had no outlines, versions 1 and 2 no
+answers and no prompt files; all are still read."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -63,6 +64,8 @@ class Record:
         objects: Size and place of every object, for intervals.
         tiles: False positive voxels by tile, for intervals.
         outlines: Surface scores of each matched pair of objects, from which those of matched objects follow.
+        answers: What was made of each prompt, by slice or by number of prompts; None on tracks that need no more than
+            the overlap table.
         intervals: Metric key to interval.
         schema: Version of this format.
         files: Text of the tables by relative path, in memory only: `write` puts them beside the record.
@@ -89,8 +92,9 @@ class Record:
     objects: TableFile | None = None
     tiles: TableFile | None = None
     outlines: TableFile | None = None
+    answers: TableFile | None = None
     intervals: dict[str, Interval] = Field(default_factory=dict)
-    schema: Literal[1, 2] = SCHEMA
+    schema: Literal[1, 2, 3] = SCHEMA
     files: Annotated[dict[str, str], Field(exclude=True)] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -105,6 +109,7 @@ class Record:
             ".objects": self.objects,
             ".tiles": self.tiles,
             ".outlines": self.outlines,
+            ".answers": self.answers,
         }
         wrong = [
             what
@@ -116,6 +121,11 @@ class Record:
                     set(self.prediction.label_roots) != handed_in,
                 ),
                 ("outlines stand in a record of schema 1", self.schema == 1 and self.outlines is not None),
+                ("answers stand in a record of schema 1 or 2", self.schema < 3 and self.answers is not None),
+                (
+                    "prediction.prompts stands in a record of schema 1 or 2",
+                    self.schema < 3 and bool(self.prediction.prompts),
+                ),
                 ("intervals hold a metric that scores lack", not set(self.intervals) <= set(self.scores)),
                 *(
                     (

@@ -29,6 +29,10 @@ VolumeName = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_l
 """Name of a volume inside its split."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """Hexadecimal digest."""
+PromptFile = Annotated[
+    str, Field(pattern=r"^[a-z0-9_-]+@[0-9a-z-]+\.[a-z-]+\.([0-9]+|ideal)\.csv$", max_length=200)
+]
+"""Name of a prompt file, such as "vnc@1.box.0.csv"."""
 Count = Annotated[int, Field(ge=0)]
 """How many."""
 Index3 = tuple[Count, Count, Count]
@@ -77,6 +81,8 @@ class Prediction:
         label_roots: Per volume, hash of the decoded labels (see `roots`); equal for any packing or numbering.
         missing: Volumes that were not handed in and scored as empty.
         seconds: Wall time of the model over all volumes, as its prediction says; None when it does not.
+        prompts: Name to SHA-256 of the prompt files that the model was given, as its prediction says and the shipped
+            files have it; empty where it does not say, and on tracks without.
     """
 
     kind: Kind
@@ -84,6 +90,7 @@ class Prediction:
     label_roots: dict[VolumeName, Sha256]
     missing: tuple[VolumeName, ...] = ()
     seconds: Annotated[float, Field(ge=0)] | None = None
+    prompts: dict[PromptFile, Sha256] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from mitobench import __version__
 from mitobench.arrays import ArraySource
+from mitobench.benchmark.answering import kind_on_track, track_answers, volumes_asked
+from mitobench.benchmark.answers import Answer
 from mitobench.benchmark.container import OpenPrediction, open_prediction
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.journal import Journal, VolumeNotes
@@ -24,7 +26,9 @@ from mitobench.benchmark.record import Record, explain
 from mitobench.benchmark.rescore import as_scores, from_tables
 from mitobench.benchmark.roots import label_root
 from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Score, Truth, Who
+from mitobench.benchmark.stream import count_volume
 from mitobench.benchmark.tables import (
+    answers_to_csv,
     false_to_csv,
     objects_to_csv,
     outlines_to_csv,
@@ -34,7 +38,7 @@ from mitobench.benchmark.tables import (
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
-from mitobench.metrics import SurfaceTable, surface_scores
+from mitobench.metrics import OverlapTable, SurfaceTable, surface_scores
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Volume
 from mitobench.workers import Workers, open_workers
@@ -100,12 +104,15 @@ def score_prediction(
     started = time.perf_counter()
     load_track(track)
     _check_truth(volumes, dataset, split)
-    opened = open_prediction(path, volumes=volumes, missing=missing, only_container=only_container)
+    asked_for = volumes_asked(track, volumes)
+    opened = open_prediction(path, volumes=asked_for, missing=missing, only_container=only_container)
     _check_same(opened, Path(path), dataset=dataset, version=version, split=split, track=track)
     manifest = opened.manifest
     surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
 
-    how: dict[str, Any] = {"kind": opened.kind, "connectivity": connectivity, "surfaces": surfaces}
+    kind = kind_on_track(track, opened.kind, said=manifest is not None)
+    absent = tuple(volume.name for volume in volumes if volume.name in opened.missing)
+    how: dict[str, Any] = {"kind": kind, "connectivity": connectivity, "surfaces": surfaces}
     asked = {**how, "manifest": manifest_sha256, "split": split, "missing": opened.missing}
     large = sum(math.prod(volume.shape) for volume in volumes) >= NOTED_VOXELS
     notes = Journal(journal, Path(path), asked, progress=progress) if journal and large else None
@@ -122,10 +129,26 @@ def score_prediction(
             for volume in volumes
         }
         roots = {
-            name: _root(array, notes.volume(name) if notes else None, opened.kind, workers, progress)
-            for name, array in opened.arrays.items()
-            if name not in opened.missing
+            name: _root(opened.arrays[name], notes.volume(name) if notes else None, kind, workers, progress)
+            for name in (volume.name for volume in volumes)
+            if name not in absent
         }
+
+        def count(volume: Volume, array: ArraySource) -> OverlapTable:
+            noted = notes.volume(volume.name) if notes else None
+            at_hand = _at_hand(array, workers)
+            return count_volume(
+                volume,
+                at_hand,
+                kind=kind,
+                connectivity=connectivity,
+                crew=workers,
+                notes=noted,
+                progress=progress,
+            ).table
+
+        tables = {name: found.counted.table for name, found in measured.items()}
+        answers = track_answers(track, volumes, opened.arrays, tables, count, progress=progress)
     fields = {
         "scorer": f"mitobench {__version__}",
         "model": model or (manifest.model if manifest else "unnamed"),
@@ -137,10 +160,10 @@ def score_prediction(
         "manifest_sha256": manifest_sha256,
         "regions": tuple(found.region for found in measured.values()),
         "truth": Truth(kind=volumes[0].label_kind, connectivity=_joined(volumes[0].label_kind, connectivity)),
-        "prediction": _prediction(opened, connectivity, roots),
+        "prediction": _prediction(opened, kind, connectivity, roots, absent),
         "definitions": Definitions(connectivity=connectivity),
     }
-    record = _record(measured, fields, split=split, who=who, started=started)
+    record = _record(measured, answers, fields, split=split, who=who, started=started)
     if notes:
         notes.close()
     return record
@@ -199,19 +222,31 @@ def _at_hand(labels: ArraySource, crew: Workers) -> ArraySource:
     return np.asarray(labels[:]) if small and crew.local else labels
 
 
-def _prediction(opened: OpenPrediction, connectivity: Literal[6, 26], roots: dict[str, str]) -> Prediction:
+def _prediction(
+    opened: OpenPrediction,
+    kind: LabelKind,
+    connectivity: Literal[6, 26],
+    roots: dict[str, str],
+    missing: tuple[str, ...],
+) -> Prediction:
     seconds = opened.manifest.seconds if opened.manifest else {}
     return Prediction(
-        kind=opened.kind,
-        connectivity=_joined(opened.kind, connectivity),
+        kind=kind,
+        connectivity=_joined(kind, connectivity),
         label_roots=roots,
-        missing=opened.missing,
+        missing=missing,
         seconds=sum(seconds.values()) if seconds else None,
     )
 
 
 def _record(
-    measured: dict[str, Measured], fields: dict[str, Any], *, split: str, who: Who, started: float
+    measured: dict[str, Measured],
+    answers: list[Answer] | None,
+    fields: dict[str, Any],
+    *,
+    split: str,
+    who: Who,
+    started: float,
 ) -> Record:
     tables = {volume: found.counted.table for volume, found in measured.items()}
     rows = [row for found in measured.values() for row in found.counted.objects]
@@ -223,6 +258,7 @@ def _record(
         "objects": (".objects", objects_to_csv(rows)),
         "tiles": (".tiles", false_to_csv(false)),
         **({"outlines": (".outlines", outlines_to_csv(outlines))} if outlines else {}),
+        **({} if answers is None else {"answers": (".answers", answers_to_csv(answers))}),
     }
     try:
         name = RecordName(**{key: fields[key] for key in ("dataset", "version", "track", "seed")})

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.benchmark.answers import Answer, ordered
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.schema import TableFile
 from mitobench.errors import RecordError
@@ -21,6 +22,7 @@ from mitobench.metrics.matched import MatchedSurface
 OVERLAP_COLUMNS = ("volume", "true_id", "pred_id", "voxels", "ignored")
 TILE_COLUMNS = ("volume", "tile", "fp")
 OBJECT_COLUMNS = ("volume", "side", "id", "voxels", "z", "y", "x", "touches_border")
+ANSWER_COLUMNS = ("volume", "part", "object_id", "true", "pred", "shared")
 OUTLINE_COLUMNS = ("volume", "true_id", "pred_id", "nsd", "hd95", "surface_distance")
 Side = Literal["true", "pred"]
 
@@ -173,6 +175,23 @@ def outlines_from_csv(text: str, *, where: str) -> dict[str, list[MatchedSurface
     return found
 
 
+def answers_to_csv(answers: Iterable[Answer]) -> str:
+    """Answers as text, sorted by volume, object and part."""
+    return _text(ANSWER_COLUMNS, ordered(answers))
+
+
+def answers_from_csv(text: str, *, where: str) -> list[Answer]:
+    """The inverse of `answers_to_csv`.
+
+    Raises:
+        RecordError: Other columns, or a value that is not a whole number; names the line.
+    """
+    return [
+        Answer(volume, *(_whole(value, where=f"{where} line {line}") for value in numbers))
+        for line, (volume, *numbers) in _rows(text, ANSWER_COLUMNS, where=where)
+    ]
+
+
 def table_file(path: str, text: str) -> TableFile:
     """What a record says of one CSV.
 
@@ -216,6 +235,13 @@ def read_outlines(record: Record, folder: Path) -> dict[str, list[MatchedSurface
         return None
     found = outlines_from_csv(_read(record, record.outlines, folder), where=record.outlines.path)
     return {region.volume: [] for region in record.regions} | found
+
+
+def read_answers(record: Record, folder: Path) -> list[Answer] | None:
+    """What was made of each prompt; None when the record keeps none. Errors as in `read_overlaps`."""
+    if record.answers is None:
+        return None
+    return answers_from_csv(_read(record, record.answers, folder), where=record.answers.path)
 
 
 def _read(record: Record, file: TableFile, folder: Path) -> str:

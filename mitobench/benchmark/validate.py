@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mitobench.arrays import ArraySource
+from mitobench.benchmark.answering import kind_on_track, volumes_asked
 from mitobench.benchmark.container import FoundPrediction, check_values, find_prediction, slabs
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import MitobenchError
@@ -114,7 +115,7 @@ def validate_prediction(
     """
     load_track(track)
     asked = {"dataset": dataset, "version": version, "split": split, "track": track}
-    prediction = _Prediction(Path(path), volumes, asked)
+    prediction = _Prediction(Path(path), volumes_asked(track, volumes), asked)
     findings: list[Finding] = []
     blocked = False
     for check in CHECKS:
@@ -156,6 +157,13 @@ def _is_of_this_split(prediction: _Prediction) -> Iterator[str]:
     for name, value in prediction.asked.items():
         if manifest is not None and getattr(manifest, name) != value:
             yield f"prediction.json says {name} {getattr(manifest, name)!r}, not {value!r}."
+
+
+def _fits_its_track(prediction: _Prediction) -> Iterator[str]:
+    manifest = prediction.found.manifest
+    if manifest is not None:
+        kind_on_track(prediction.asked["track"], manifest.kind, said=True)
+    yield from ()
 
 
 def _is_complete(prediction: _Prediction) -> Iterator[str]:
@@ -214,6 +222,12 @@ CHECKS: tuple[Check, ...] = (
         why="A prediction of one split, scored against another, gives a number that means nothing.",
         fix="Score it as what it is, or predict again.",
         run=_is_of_this_split,
+    ),
+    Check(
+        name="ids on tracks with prompts",
+        why="Where objects are given, each answers for its own prompt, so its label is the id of that prompt.",
+        fix="`mitobench predict` writes them so.",
+        run=_fits_its_track,
     ),
     Check(
         name="all volumes",

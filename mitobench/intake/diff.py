@@ -13,7 +13,7 @@ KINDS: tuple[tuple[str, re.Pattern[str], int], ...] = (
     ("record", re.compile(rf"leaderboard/{_KEY}/{_STEM}\.json"), 1 << 20),
     (
         "table",
-        re.compile(rf"leaderboard/{_KEY}/tables/{_STEM}(?:\.objects|\.tiles|\.outlines|\.prompts)?\.csv"),
+        re.compile(rf"leaderboard/{_KEY}/tables/{_STEM}(?:\.objects|\.tiles|\.outlines|\.answers)?\.csv"),
         1 << 25,
     ),
     ("curve", re.compile(rf"leaderboard/{_KEY}/curves/{_STEM}\.json"), 1 << 20),

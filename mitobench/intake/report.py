@@ -28,7 +28,8 @@ class Row:
 
     Attributes:
         record: Stem of the record.
-        score: Headline score.
+        score: What ranks it.
+        measure: What that is, such as "pooled IoU" or "mean IoU over 24 objects".
         low: Lower end of its interval.
         high: Upper end.
         rank: Among the rows of its dataset and track; None when not ranked.
@@ -43,6 +44,7 @@ class Row:
 
     record: _Name
     score: _Number = None
+    measure: _Name = ""
     low: _Number = None
     high: _Number = None
     rank: int | None = None
@@ -150,12 +152,12 @@ def _standings(report: Report) -> str:
     lines = [
         "### Where it would stand",
         "",
-        "| record | IoU | 95 % interval | rank | against the best | flags |",
+        "| record | score | what it is | 95 % interval | rank | against the best | flags |",
+        "|---|---|---|---|---|---|---|",
     ]
-    lines.append("|---|---|---|---|---|---|")
     lines += [
-        f"| {_told(row.record)} | {_number(row.score)} | {_interval(row)} | {_rank(row)} | {_best(row)} | "
-        f"{'; '.join(map(_told, row.flags)) or 'none'} |"
+        f"| {_told(row.record)} | {_number(row.score)} | {_told(row.measure)} | {_interval(row)} | {_rank(row)} | "
+        f"{_best(row)} | {'; '.join(map(_told, row.flags)) or 'none'} |"
         for row in report.rows
     ]
     prompted = [row for row in report.rows if row.blind is not None]

@@ -8,8 +8,9 @@ from typing import Any
 from mitobench.benchmark import leaderboard
 from mitobench.benchmark.disputes import DISPUTES, read_dispute
 from mitobench.benchmark.entry import entry_keys, record_files
+from mitobench.benchmark.intervals import MIN_UNITS
 from mitobench.benchmark.model_card import MODEL, read_model
-from mitobench.benchmark.ranking import HEADLINE
+from mitobench.benchmark.ranking import HEADLINE, headline_ends
 from mitobench.benchmark.record import Record
 from mitobench.datasets import same_tissue
 from mitobench.errors import MitobenchError
@@ -185,14 +186,15 @@ def _rows(board: Path, key: str) -> tuple[Row, ...]:
 def _row(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Row:
     group = [one for one in rows if all(one[part] == row[part] for part in ("dataset", "version", "track"))]
     ranked = [one for one in group if one["rank"] is not None]
-    ends = row["intervals"].get(HEADLINE, {})
+    score, low, high, measure = headline_ends(row)
     versus = row["versus_best"] or {}
     seeds = ", ".join(map(str, row["seeds"]))
     return Row(
         record=f"{row['dataset']}@{row['version']}.{row['track']}, seed {seeds}",
-        score=row["scores"][HEADLINE],
-        low=ends.get("low"),
-        high=ends.get("high"),
+        score=score,
+        measure=measure,
+        low=low,
+        high=high,
         rank=row["rank"],
         rows=len(ranked),
         tied=bool(versus.get("tied")),
@@ -208,8 +210,10 @@ def _flags(row: Mapping[str, Any]) -> list[str]:
     flags = []
     if row["contaminated"]:
         flags.append(f"learnt from what shows the same tissue: {', '.join(row['contaminated_by'])}")
-    ends = row["intervals"].get(HEADLINE)
-    if ends is not None and not ends["reliable"]:
+    prompted, ends = row["prompted"], row["intervals"].get(HEADLINE)
+    if prompted is not None and prompted["objects"] < MIN_UNITS:
+        flags.append(f"interval unreliable: {prompted['objects']} objects")
+    elif prompted is None and ends is not None and not ends["reliable"]:
         flags.append(f"interval unreliable: {ends['units']} tiles")
     if row["status"] in {"disputed", "withdrawn"}:
         flags.append(row["status"])
