@@ -166,6 +166,7 @@ def predictions_in(folder: Path | None) -> Predictions:
         BadInputError: The folder is not there.
         RecordError: When called: labels that are not those which were scored.
     """
+    from mitobench.benchmark.answering import volumes_asked
     from mitobench.benchmark.container import open_prediction
     from mitobench.benchmark.names import RecordName
     from mitobench.benchmark.roots import label_root
@@ -180,17 +181,18 @@ def predictions_in(folder: Path | None) -> Predictions:
         volumes = volumes_if_present(name.dataset, str(name.version), str(record["split"]))
         if place is None or not place.is_dir() or volumes is None:
             return None
-        opened = open_prediction(place, volumes=volumes, missing="empty")
-        scored = record["prediction"]["label_roots"]
-        for volume, labels in opened.arrays.items():
-            if label_root(labels, kind=opened.kind) != scored.get(volume):
+        opened = open_prediction(place, volumes=volumes_asked(name.track, volumes), missing="empty")
+        arrays = {volume.name: opened.arrays[volume.name] for volume in volumes}
+        kind, scored = record["prediction"]["kind"], record["prediction"]["label_roots"]
+        for volume, labels in arrays.items():
+            if label_root(labels, kind=kind) != scored.get(volume):
                 raise RecordError(
                     f"{place}: the labels of {volume} are not those that {record['model']}/{name.file} scored. "
                     "Put the prediction of that record there, or take the folder away."
                 )
         return {
             volume: PredictedVolume(labels=labels, probability=probability_beside(place, volume))
-            for volume, labels in opened.arrays.items()
+            for volume, labels in arrays.items()
         }
 
     return found
