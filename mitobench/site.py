@@ -166,7 +166,7 @@ def predictions_in(folder: Path | None) -> Predictions:
         BadInputError: The folder is not there.
         RecordError: When called: labels that are not those which were scored.
     """
-    from mitobench.benchmark.answering import volumes_asked
+    from mitobench.benchmark.answering import kind_on_track, volumes_asked
     from mitobench.benchmark.container import open_prediction
     from mitobench.benchmark.names import RecordName
     from mitobench.benchmark.roots import label_root
@@ -183,7 +183,8 @@ def predictions_in(folder: Path | None) -> Predictions:
             return None
         opened = open_prediction(place, volumes=volumes_asked(name.track, volumes), missing="empty")
         arrays = {volume.name: opened.arrays[volume.name] for volume in volumes}
-        kind, scored = record["prediction"]["kind"], record["prediction"]["label_roots"]
+        kind = kind_on_track(name.track, opened.kind, said=False)
+        scored = record["prediction"]["label_roots"]
         for volume, labels in arrays.items():
             if label_root(labels, kind=kind) != scored.get(volume):
                 raise RecordError(
