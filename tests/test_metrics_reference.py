@@ -9,7 +9,7 @@ from scipy import ndimage
 from sklearn import metrics as sklearn_metrics
 
 from mitobench.metrics import (
-    nearest,
+    far,
     overlap_table,
     score_labels,
     score_tables,
@@ -178,17 +178,17 @@ def test_surface_scores_are_those_of_distance_transforms(seed, size):
 
 
 @pytest.mark.parametrize("size", [(50, 4.6, 4.6), (7, 7, 7)])
-def test_trees_and_transforms_measure_alike(monkeypatch, size):
+def test_searches_and_transforms_measure_alike(monkeypatch, size):
     """However many places are far, each distance is the same number."""
     labels_true = np.zeros((12, 40, 60), bool)
     labels_true[3:6, 5:9, 5:9] = True
     labels_pred = np.random.default_rng(0).random(labels_true.shape) < 0.2
-    scores, by_transform = [], nearest._by_transform
+    scores, by_transform = [], far._by_transform
     for dense in (0, 10**9):
         used = []
-        monkeypatch.setattr(nearest, "DENSE", dense)
+        monkeypatch.setattr(far, "DENSE", dense)
         monkeypatch.setattr(
-            nearest, "_by_transform", lambda *args, used=used: used.append(1) or by_transform(*args)
+            far, "_by_transform", lambda *args, used=used: used.append(1) or by_transform(*args)
         )
         table = surface_table(labels_true=labels_true, labels_pred=labels_pred, voxel_size_nm=size)
         scores.append(surface_scores(table))
@@ -197,7 +197,7 @@ def test_trees_and_transforms_measure_alike(monkeypatch, size):
 
 
 def test_far_objects_are_measured_as_exactly_as_near_ones():
-    """Beyond the offsets tried first a tree takes over; the numbers are those of the distance transform."""
+    """Beyond the offsets tried first all targets are searched; the numbers are those of the distance transform."""
     labels_true, labels_pred = np.zeros((3, 60, 400), np.uint8), np.zeros((3, 60, 400), np.uint8)
     labels_true[1, 5:9, 5:9] = labels_pred[1, 6:9, 5:9] = 1
     labels_pred[1, 50:55, 380:390] = 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mitobench.metrics import coarse, nearest, slab_surface, surface_table
+from mitobench.metrics import coarse, far, nearest, search, slab_surface, surface_table
 
 
 @pytest.mark.parametrize("faces", ["closed", "open"])
@@ -28,10 +28,12 @@ def test_any_slabs_and_any_batches_of_far_places_give_the_same_distances(monkeyp
     whole = surface_table(**how)
     for module, name, value in (
         (slab_surface, "SLAB", 1),
-        (nearest, "DENSE", 0),
-        (nearest, "TARGETS", 1),
-        (nearest, "FAR", 50),
+        (far, "DENSE", 0),
+        (far, "TARGETS", 1),
+        (far, "FAR", 50),
         (nearest, "WINDOW", 1),
+        (search, "PAIRS", 100),
+        (search, "FEW", 2),
         (coarse, "BLOCK", 2),
         (coarse, "PIECE", 100),
     ):
@@ -41,3 +43,24 @@ def test_any_slabs_and_any_batches_of_far_places_give_the_same_distances(monkeyp
         assert all(np.array_equal(getattr(one, key), getattr(two, key)) for key in ("nm", "true", "pred"))
     assert whole.band == pieces.band
     assert whole.border.nm.max() > 100
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1, 1), (50, 4.6, 4.6), (200, 150, 1.3), (3, 70, 9), (4.612378, 4.6, 3.3)]
+)
+def test_distances_are_those_of_looking_at_all_pairs(monkeypatch, size):
+    """Near and far places, of steps so unlike that offsets along x pass a word of 64 voxels."""
+    draw = np.random.default_rng(3)
+    labels_true, labels_pred = np.zeros((2, 6, 9, 200), np.bool_)
+    labels_true[1:5, 2:7, 90:130] = draw.random((4, 5, 40)) < 0.9
+    labels_pred[2:5, 3:8, 20:26] = labels_pred[3, 4, 190] = True
+    monkeypatch.setattr(search, "PAIRS", 1000)
+    monkeypatch.setenv("MITOBENCH_KERNELS", "numpy")
+    found = surface_table(
+        labels_true=labels_true, labels_pred=labels_pred, voxel_size_nm=size, cells=False, band_nm=None
+    ).border
+    true, pred = (np.argwhere(side & ~ndimage.binary_erosion(side)) for side in (labels_true, labels_pred))
+    apart = np.sqrt((((true[:, None] - pred) * np.array(size)) ** 2).sum(axis=2))
+    for amount, nearest_nm in ((found.true, apart.min(axis=1)), (found.pred, apart.min(axis=0))):
+        assert np.allclose(np.repeat(found.nm, amount.astype(int)), np.sort(nearest_nm), rtol=1e-12)
+    assert np.isclose(np.diff(found.nm), 0).sum() == 0

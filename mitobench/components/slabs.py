@@ -25,7 +25,8 @@ class Seams:
             raise BadInputError(f"Connectivity {connectivity} does not exist in slabs; expected 6, 18 or 26.")
         self.connectivity = connectivity
         self._count = 0
-        self._last: NDArray[np.uint64] | None = None
+        self._last: NDArray[Any] | None = None
+        self._before = 0
         self._joins: list[NDArray[np.uint64]] = []
 
     def add(self, first: NDArray[Any], last: NDArray[Any], *, count: int) -> int:
@@ -49,9 +50,9 @@ class Seams:
                     f"The slab has slices of {first.shape} but the one before of {self._last.shape}. "
                     "Slabs must follow each other along z."
                 )
-            here = np.where(first > 0, first.astype(np.uint64) + np.uint64(before), np.uint64(0))
-            self._joins.append(touching(self._last, here, connectivity=self.connectivity))
-        self._last = np.where(last > 0, last.astype(np.uint64) + np.uint64(before), np.uint64(0))
+            pairs = touching(self._last, first, connectivity=self.connectivity)
+            self._joins.append(pairs + np.array([self._before, before], np.uint64))
+        self._last, self._before = last.copy(), before  # may be a view of a slab that changes
         self._count += count
         return before
 

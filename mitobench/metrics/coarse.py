@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.metrics.border import Places
+from mitobench.metrics.search import nearest_squares
 
 BLOCK = 32
 """Edge of a block in voxels along x."""
@@ -20,16 +21,13 @@ class Coarse:
     """
 
     def __init__(self, targets: Places, step: NDArray[np.float64]) -> None:
-        from scipy.spatial import cKDTree
-
         self._targets, self._step = targets, step
         self._edge = np.maximum(np.round(BLOCK * step[2] / step), 1).astype(np.int64)
         self._grid = -(-np.array(targets.shape) // self._edge)
         members = np.full(int(np.prod(self._grid)), -1)
         for part in self._pieces(slice(0, len(targets))):
             members[self._block(targets.index(part))] = np.arange(part.start, part.stop)
-        one = targets.index(members[members >= 0])  # a target of each block that has any
-        self._tree = cKDTree(one * step)
+        self._one = targets.index(members[members >= 0])  # a target of each block that has any
 
     def within_reach(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """(m, 3) targets, the nearest of each place among them.
@@ -37,7 +35,7 @@ class Coarse:
         Args:
             index: (n, 3) places, slice by slice.
         """
-        most, _ = self._tree.query(index * self._step)  # no nearest target is farther
+        most = np.sqrt(nearest_squares(index, self._one, self._step))  # no nearest target is farther
         wanted = np.zeros(tuple(self._grid), np.bool_)
         homes, which = np.unique(self._block(index), return_inverse=True)
         order = np.argsort(which, kind="stable")

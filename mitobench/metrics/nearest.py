@@ -1,7 +1,7 @@
 """How far each place of one set is from the nearest place of another, exactly. No masks and no scores here.
 
 Offsets are tried from near to far on a small window of the grid, which settles nearly every place; the few whose
-partner is far away (a missed or an invented object) go to a k-d tree. Squares of distances are whole numbers in
+partner is far away (a missed or an invented object) are left to `far`. Squares of distances are whole numbers in
 units of the voxel size's last decimal, so that equal distances are equal.
 """
 
@@ -15,26 +15,13 @@ from numpy.typing import NDArray
 
 from mitobench.metrics import engine
 from mitobench.metrics.border import Places
-from mitobench.metrics.coarse import Coarse
+from mitobench.metrics.probing import Steps, probed, steps_of
 from mitobench.volume import VoxelSize
 
 OFFSETS = 512
-"""How many offsets are tried before the k-d tree is asked."""
+"""How many offsets are tried before a place counts as far."""
 MOST_OFFSETS = 1 << 13
-"""How many are tried where no tree is needed after them."""
-TOGETHER = 1 << 14
-"""Places times offsets that are looked up together."""
-TARGETS = 1 << 20
-"""Targets up to which all of them make one tree."""
-FAR = 1 << 15
-"""Far places that are measured together where there are more targets."""
-DENSE = 25
-"""More far places than one voxel in so many are measured by a distance transform: a tree takes 25 times as long
-for a place as the transform for a voxel."""
-TRANSFORM = 1 << 25
-"""Voxels of the largest grid that is transformed; it takes 13 bytes a voxel."""
-BLOCK = 12
-"""Edge of the blocks in which compiled code looks for far targets, in voxels along x."""
+"""How many are tried where nothing is asked after them."""
 WINDOW = 1 << 23
 """Cells of the window in which offsets are tried."""
 
@@ -64,6 +51,11 @@ class Ruler:
         """(3,) the most that offsets go along each axis."""
         most: NDArray[np.int64] = np.abs(self.offsets).max(axis=0)
         return most
+
+    @functools.cached_property
+    def steps(self) -> Steps:
+        """The offsets by their length."""
+        return steps_of(self.offsets, self.squares)
 
     def nanometres(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Lengths of squared distances; infinity stays."""
@@ -207,89 +199,13 @@ def _probe(
     """First offset of each place in some slices that leads to a target; -1 where none was found."""
     reach = ruler.reach
     shape = np.array([z1 - z0, *places.shape[1:]]) + 2 * reach
+    if not engine.use_numba(8 * int(np.prod(shape))):
+        return probed(places, which, targets, ruler.steps, reach, z0=z0, z1=z1)
+    from mitobench.metrics.compiled.surface import probe
+
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     shift = reach - [z0, 0, 0]
     window = np.zeros(int(np.prod(shape)), np.bool_)
     near = targets.between(z0 - int(reach[0]), z1 + int(reach[0]))
     window[(targets.index(near) + shift) @ strides] = True
-    here = (places.index(which) + shift) @ strides
-    jumps = ruler.offsets @ strides
-    if engine.use_numba(8 * window.size):
-        from mitobench.metrics.compiled.surface import probe
-
-        return probe(window, here, jumps)
-    found = np.full(here.size, -1)
-    left, k = np.arange(here.size), 0
-    while k < jumps.size and left.size:
-        some = jumps[k : k + max(min(TOGETHER // left.size, 64), 1)]
-        hits = window.take(here + some[:, None])
-        hit = hits.any(axis=0)
-        if hit.any():
-            found[left[hit]] = k + hits[:, hit].argmax(axis=0)
-            left, here = left[~hit], here[~hit]
-        k += some.size
-    return found
-
-
-def far_squares(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
-    """Squared distance to the nearest target, however far it is; infinite where there is none.
-
-    Args:
-        index: (n, 3) places, slice by slice.
-        targets: Where to.
-        ruler: Of the voxel size.
-    """
-    if not index.size or not len(targets):
-        return np.full(len(index), np.inf)
-    voxels = math.prod(targets.shape)
-    if index.shape[0] * DENSE > voxels and voxels <= TRANSFORM:
-        return _by_transform(index, targets, ruler)
-    if len(targets) <= TARGETS:
-        return _nearest(index, targets.index(), ruler, voxels)
-    coarse = Coarse(targets, ruler.step)
-    parts = np.array_split(index, -(-len(index) // FAR))
-    near = (coarse.within_reach(part) for part in parts)
-    return np.concatenate(
-        [_nearest(part, goal, ruler, len(goal)) for part, goal in zip(parts, near, strict=True)]
-    )
-
-
-def _nearest(
-    index: NDArray[np.int64], goal: NDArray[np.int64], ruler: Ruler, voxels: int
-) -> NDArray[np.float64]:
-    if engine.use_numba(8 * voxels):
-        from mitobench.metrics.compiled.surface import nearest_squares
-
-        edge = np.maximum(np.round(BLOCK * ruler.step[2] / ruler.step), 1).astype(np.int64)
-        return nearest_squares(index, goal, ruler.step, edge)
-    return by_tree(index, goal, ruler.step)
-
-
-def _by_transform(index: NDArray[np.int64], targets: Places, ruler: Ruler) -> NDArray[np.float64]:
-    """Nearest targets of the whole grid at once, for noise that has borders everywhere."""
-    from scipy.ndimage import distance_transform_edt
-
-    free = np.ones(targets.shape, np.bool_)
-    free.reshape(-1)[_flat(targets)] = False
-    nearest = distance_transform_edt(free, sampling=ruler.step, return_distances=False, return_indices=True)
-    goal = np.stack([axis[tuple(index.T)] for axis in nearest], axis=1).astype(np.int64)
-    squares: NDArray[np.float64] = (((index - goal) * ruler.step) ** 2).sum(axis=1)
-    return squares
-
-
-def _flat(places: Places) -> NDArray[np.int64]:
-    """Positions in the flattened grid."""
-    plane = places.shape[1] * places.shape[2]
-    return np.repeat(np.arange(places.shape[0]) * plane, np.diff(places.start)) + places.within
-
-
-def by_tree(
-    index: NDArray[np.int64], goal: NDArray[np.int64], step: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Nearest targets by k-d tree; the distance itself is taken from the whole-numbered offset."""
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(goal * step, leafsize=32, balanced_tree=False, compact_nodes=False)
-    _, nearest = tree.query(index * step)
-    squares: NDArray[np.float64] = (((index - goal[nearest]) * step) ** 2).sum(axis=1)
-    return squares
+    return probe(window, (places.index(which) + shift) @ strides, ruler.offsets @ strides)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from mitobench.metrics.border import Places
 from mitobench.metrics.distances import Distances
-from mitobench.metrics.nearest import TARGETS, Ruler, amounts, far_squares
+from mitobench.metrics.far import TARGETS, far_squares
+from mitobench.metrics.nearest import Ruler, amounts
 from mitobench.metrics.slab_surface import Surface
 
 FEW = 1 << 12
@@ -48,7 +49,7 @@ def distances_of(
     if few or many:  # not worth threads, or not worth the memory of both at once
         there, back = directed(0), directed(1)
     else:
-        with ThreadPoolExecutor(max_workers=2) as threads:  # trees work without the lock
+        with ThreadPoolExecutor(max_workers=2) as threads:
             there, back = threads.map(directed, (0, 1))
     squares, index = np.unique(np.concatenate([there[0], back[0]]), return_inverse=True)
     totals = [
