@@ -34,6 +34,7 @@ def test_any_slabs_and_any_batches_of_far_places_give_the_same_distances(monkeyp
         (nearest, "WINDOW", 1),
         (search, "PAIRS", 100),
         (search, "FEW", 2),
+        (search, "MANY", 10),
         (coarse, "BLOCK", 2),
         (coarse, "PIECE", 100),
     ):

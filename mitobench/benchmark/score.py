@@ -26,7 +26,7 @@ from mitobench.benchmark.record import Record, explain
 from mitobench.benchmark.rescore import as_scores, from_tables
 from mitobench.benchmark.roots import label_root
 from mitobench.benchmark.schema import Definitions, Prediction, Provenance, Score, Truth, Who
-from mitobench.benchmark.stream import count_volume
+from mitobench.benchmark.stream import at_hand, count_volume
 from mitobench.benchmark.tables import (
     answers_to_csv,
     false_to_csv,
@@ -45,8 +45,6 @@ from mitobench.workers import Workers, open_workers
 
 NOTED_VOXELS = 1 << 28
 """Voxels of a split from which on notes are worth their while."""
-SMALL = 1 << 27
-"""Bytes up to which the labels of a volume are decoded into memory."""
 PACKAGES = ("numpy", "zarr", "connected-components-3d", "fastremap", "pydantic")
 """Packages whose versions a record keeps: they touch the numbers."""
 
@@ -117,29 +115,22 @@ def score_prediction(
     large = sum(math.prod(volume.shape) for volume in volumes) >= NOTED_VOXELS
     notes = Journal(journal, Path(path), asked, progress=progress) if journal and large else None
     with nullcontext(crew) if crew else open_workers() as workers:
-        measured = {
-            volume.name: measure_volume(
-                volume,
-                _at_hand(opened.arrays[volume.name], workers),
-                **how,
-                crew=workers,
-                notes=notes.volume(volume.name) if notes else None,
-                progress=progress,
+        measured, roots = {}, {}
+        for volume in volumes:
+            name = volume.name
+            labels = at_hand(opened.arrays[name], workers)
+            noted = notes.volume(name) if notes else None
+            measured[name] = measure_volume(
+                volume, labels, **how, crew=workers, notes=noted, progress=progress
             )
-            for volume in volumes
-        }
-        roots = {
-            name: _root(opened.arrays[name], notes.volume(name) if notes else None, kind, workers, progress)
-            for name in (volume.name for volume in volumes)
-            if name not in absent
-        }
+            if name not in absent:
+                roots[name] = _root(labels, noted, kind, workers, progress)
 
         def count(volume: Volume, array: ArraySource) -> OverlapTable:
             noted = notes.volume(volume.name) if notes else None
-            at_hand = _at_hand(array, workers)
             return count_volume(
                 volume,
-                at_hand,
+                at_hand(array, workers),
                 kind=kind,
                 connectivity=connectivity,
                 crew=workers,
@@ -214,12 +205,6 @@ def _root(
     if notes is not None:
         notes.put_numbers("root", np.frombuffer(bytes.fromhex(root), np.uint8))
     return root
-
-
-def _at_hand(labels: ArraySource, crew: Workers) -> ArraySource:
-    """The labels decoded once where they are small, since they are read several times."""
-    small = math.prod(labels.shape) * np.dtype(labels.dtype).itemsize <= SMALL
-    return np.asarray(labels[:]) if small and crew.local else labels
 
 
 def _prediction(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource
+from mitobench.arrays.chunks import Box
 from mitobench.arrays.portable import portable
 from mitobench.benchmark.tables import ObjectRow, Side
 from mitobench.benchmark.tiles import tile_index
@@ -18,12 +20,17 @@ from mitobench.metrics import OverlapTable
 from mitobench.metrics.object_sums import ObjectSums
 from mitobench.metrics.reading import readable
 from mitobench.metrics.spread import Notes, PairSums, count_pair, sum_block
+from mitobench.metrics.stream import block_boxes
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Index3, LabelKind, Volume
 from mitobench.workers import Workers
 
 BLOCK_VOXELS = 1 << 21
 """Voxels read at once and thread; blocks are whole chunks where the array has chunks."""
+
+
+SMALL = 1 << 27
+"""Bytes up to which the labels of a volume are decoded into memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,3 +183,17 @@ def _false_of(task: _Slab) -> NDArray[np.int64]:
     counts = np.zeros(task.grid, np.int64)
     np.add.at(counts, numbers[0][task.slab], np.add.reduceat(by_row, first_y, axis=1))
     return counts
+
+
+def at_hand(labels: ArraySource, crew: Workers) -> ArraySource:
+    """The labels decoded once where they are small, since they are read several times."""
+    if not crew.local or math.prod(labels.shape) * np.dtype(labels.dtype).itemsize > SMALL:
+        return labels
+    decoded = np.empty(labels.shape, labels.dtype)
+
+    def decode(box: Box) -> None:
+        decoded[box] = labels[box]
+
+    for _ in crew.map(decode, block_boxes([labels])):
+        pass
+    return decoded

@@ -3,6 +3,9 @@
 A k-d tree takes about as long, but SciPy takes longer to load than most searches do.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,8 @@ FEW = 16
 """So few places are not divided again."""
 HALVINGS = 2
 """How often places are halved before their targets are looked at."""
+MANY = 1 << 12
+"""Places from which threads share the work."""
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +37,14 @@ def nearest_squares(index: NDArray[np.int64], goal: NDArray[np.int64], step: Flo
     targets = np.empty((4, len(goal)))  # z, y, x, and the square of their length
     np.multiply(goal.T, step[:, None], out=targets[:3])
     np.einsum("ij,ij->j", targets[:3], targets[:3], out=targets[3])
-    _search(places, np.arange(len(index)), targets, partner)
+    groups = [np.arange(len(index))]
+    if len(index) < MANY:
+        _search(places, groups[0], targets, partner)
+    else:
+        for _ in range(2 * HALVINGS):
+            groups = [half for group in groups for half in _halves(places, group)]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            list(threads.map(lambda group: _search(places, group, targets, partner), groups))
     offset = np.rint((places - partner) / step)  # whole numbers, so that equal distances are equal
     squares: Floats = ((offset * step) ** 2).sum(axis=1)
     return squares
