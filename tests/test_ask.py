@@ -11,7 +11,7 @@ import pytest
 
 import mitobench
 from mitobench.benchmark.ask import Question, ask, packed
-from mitobench.benchmark.intervals import paired_difference
+from mitobench.benchmark.intervals import object_difference, paired_difference
 from mitobench.benchmark.pages.duel import quantiles
 from mitobench.benchmark.pages.overall import mean_score
 from mitobench.benchmark.tables import ObjectRow
@@ -171,3 +171,31 @@ def test_the_duel_in_the_browser_is_the_paired_difference(seed):
         assert [one["value"], one["low"], one["high"]] == pytest.approx(
             [other.value, other.low, other.high], abs=1e-12
         )
+
+
+def test_the_duel_of_given_objects_is_the_paired_t_test():
+    """The browser's difference and interval over objects are those of Python; one object has no interval."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node to run the script of the page")
+    draw = np.random.default_rng(5)
+    asked = [draw.random((2, size)).tolist() for size in (2, 7, 24, 1)]
+    program = """
+        process.argv.slice(1).forEach((part) => require(part));
+        const { asked, t } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        console.log(JSON.stringify(asked.map(([one, two]) => mitobench.pairedObjects(one, two, t))));
+    """
+    done = subprocess.run(
+        [node, "-e", program, *(str(SCRIPTS / name) for name in ("base.js", "duel.js"))],
+        input=json.dumps({"asked": asked, "t": quantiles(24)}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *found, alone = json.loads(done.stdout)
+    for one, pair in zip(found, asked, strict=False):
+        other = object_difference(*(dict(enumerate(side)) for side in pair))
+        assert [one["value"], one["low"], one["high"]] == pytest.approx(
+            [other.value, other.low, other.high], abs=1e-12
+        )
+    assert (alone["low"], alone["units"]) == (None, 1)

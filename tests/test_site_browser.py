@@ -33,6 +33,7 @@ def test_opens_as_ranked(open_page: Any) -> None:
     page = open_page("leaderboard.html")
     assert names(page)[0] == "Second lab 3-D net"
     assert names(page)[-1] == "Empty"
+    assert page.locator("tbody[data-data='fakeem@1'] .mb-rank").first.inner_text().split() == ["1", "1-3"]
     assert names(page, track="patch-box") == []
     assert count(page) == f"{AUTO_ROWS} of {AUTO_ROWS} rows in this track"
     assert not page.locator("th.mb-prompted").first.is_visible()
@@ -81,6 +82,8 @@ def test_tracks_are_tabs(open_page: Any) -> None:
     assert names(page) == []
     assert names(page, track="patch-box") == ["SAM ViT-tiny, fine-tuned", "Filled patch box (blind)"]
     assert page.locator("th.mb-prompted").first.is_visible()
+    given = page.locator("tbody[data-track=patch-box] tr[data-kind=baseline] td.mb-headline")
+    assert given.locator("b").inner_text() == "0.705"
     assert page.locator("figure[data-track=auto]").first.is_hidden()
     assert "not ranked" in page.locator("tbody[data-track=patch-box]").inner_text()
 
@@ -255,7 +258,7 @@ def test_duel_of_any_two(open_page: Any) -> None:
     assert page.locator("article img, article script").count() == 0
     assert "b=nasty" in page.url
     still = open_page("duel.html", java_script_enabled=False)
-    assert "not told apart" in still.locator("table").inner_text()
+    assert "not told apart" in still.locator("table").first.inner_text()
     assert not still.locator("[data-mb-duel] form").is_visible()
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mitobench.benchmark.pages.facts import Behind, Board, Bounds, Json, Reported, Row
+from mitobench.benchmark.intervals import MIN_UNITS
+from mitobench.benchmark.pages.facts import Behind, Board, Bounds, EffortPoint, Given, Json, Reported, Row
 
 
 def read_board(board: Json) -> Board:
@@ -39,6 +40,27 @@ def _row(row: Mapping[str, Any]) -> Row:
         prompts=row.get("prompts") or "",
         open_weights=bool(row.get("open_weights")),
         behind=Behind(**row["versus_best"]) if row.get("versus_best") else None,
+        given=_given(row["prompted"]) if row.get("prompted") else None,
+        effort=tuple(EffortPoint(**point) for point in row.get("effort") or ()),
+        rank_range=(row["rank_range"][0], row["rank_range"][1]) if row.get("rank_range") else None,
+    )
+
+
+def _given(value: Mapping[str, Any]) -> Given:
+    area = value.get("area")
+    low, high = (value["low"], value["high"]) if area is None else (value["area_low"], value["area_high"])
+    bounds = None
+    if low is not None and high is not None:
+        units = value["objects"]
+        bounds = Bounds(low=low, high=high, units=units, reliable=units >= MIN_UNITS)
+    return Given(
+        objects=value["objects"],
+        unit=value.get("unit", "object"),
+        iou=value["iou"],
+        score=value["iou"] if area is None else area,
+        bounds=bounds,
+        share_50=value["share_50"],
+        share_75=value["share_75"],
     )
 
 

@@ -8,6 +8,13 @@ from typing import Any
 from mitobench.benchmark.pages.facts import Row
 from mitobench.metrics.card import MetricCard
 
+OBJECT_SCORE = "object_score"
+"""Key of the score that ranks rows of tracks whose objects are given."""
+OBJECT_TIP = (
+    "Mean over the given objects of the IoU with what was predicted for each; one without an answer counts 0. With "
+    "clicks: the area under it over the number of prompts."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
@@ -73,7 +80,7 @@ def more_scores(rows: Sequence[Row], metric_cards: Mapping[str, MetricCard]) -> 
     keys = list(metric_cards)
     digits = {key: 0 if card.unit == "nm" else 3 for key, card in metric_cards.items()}
     return {
-        "keys": keys,
+        "keys": [*keys, OBJECT_SCORE],
         "columns": {
             key: {
                 "label": card.label + (f", {card.unit}" if card.unit else ""),
@@ -82,10 +89,12 @@ def more_scores(rows: Sequence[Row], metric_cards: Mapping[str, MetricCard]) -> 
                 "digits": digits[key],
             }
             for key, card in metric_cards.items()
-        },
+        }
+        | {OBJECT_SCORE: {"label": "Object IoU", "tip": OBJECT_TIP, "first": "desc", "digits": 3}},
         "rows": {
             "|".join((row.entry, *row.group)): [
-                _rounded(row.scores.get(key), digits[key] + 1) for key in keys
+                *(_rounded(row.scores.get(key), digits[key] + 1) for key in keys),
+                _rounded(row.given.score if row.given else None, 4),
             ]
             for row in rows
         },

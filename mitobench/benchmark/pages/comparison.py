@@ -6,16 +6,13 @@ from mitobench.benchmark.pages import plots
 from mitobench.benchmark.pages.facts import Row
 from mitobench.benchmark.tracks import TrackCard
 
-HEADLINE = "iou"
-"""The metric that ranks."""
 Group = tuple[str, str]
 """Track key and dataset@version."""
 
 
 def headline(row: Row) -> float:
     """The headline score; below every other where it is undefined."""
-    value = row.scores.get(HEADLINE)
-    return -1.0 if value is None else value
+    return -1.0 if row.headline is None else row.headline
 
 
 def grouped(rows: Iterable[Row], track_cards: Mapping[str, TrackCard]) -> dict[Group, list[Row]]:
@@ -31,7 +28,7 @@ def grouped(rows: Iterable[Row], track_cards: Mapping[str, TrackCard]) -> dict[G
 
 def best_control(rows: Iterable[Row]) -> Row | None:
     """What can be had without a model; None when no control was scored."""
-    controls = [row for row in rows if row.kind == "control" and row.scores.get(HEADLINE) is not None]
+    controls = [row for row in rows if row.kind == "control" and row.headline is not None]
     return max(controls, key=headline, default=None)
 
 
@@ -41,13 +38,13 @@ def forest(rows: Sequence[Row], *, title: str) -> str:
         plots.Point(
             label=row.name,
             value=headline(row),
-            low=row.intervals[HEADLINE].low if HEADLINE in row.intervals else None,
-            high=row.intervals[HEADLINE].high if HEADLINE in row.intervals else None,
+            low=row.headline_bounds.low if row.headline_bounds else None,
+            high=row.headline_bounds.high if row.headline_bounds else None,
             kind=row.kind,
         )
         for row in rows
-        if row.scores.get(HEADLINE) is not None
+        if row.headline is not None
     ]
-    return (
-        plots.forest_plot(points, title=title, axis="foreground IoU, pooled over the split") if points else ""
-    )
+    given = any(row.given is not None for row in rows)
+    axis = "mean IoU over the given objects" if given else "foreground IoU, pooled over the split"
+    return plots.forest_plot(points, title=title, axis=axis) if points else ""

@@ -7,7 +7,8 @@ from typing import Any
 
 from mitobench.benchmark.intervals import LEVEL
 from mitobench.benchmark.pages import html
-from mitobench.benchmark.pages.comparison import HEADLINE, Group, grouped
+from mitobench.benchmark.pages.comparison import Group, grouped
+from mitobench.benchmark.pages.effort import effort_section
 from mitobench.benchmark.pages.facts import Board, DuelFacts, EntryFacts, Row
 from mitobench.benchmark.student import t_quantile
 from mitobench.benchmark.tracks import TrackCard
@@ -15,8 +16,9 @@ from mitobench.drawing.escape import text
 
 _LEAD = (
     "Two entries of one group on the same tiles of tissue: what makes a tile hard for both cancels, so differences are "
-    "told apart that two separate intervals would hide. An interval that leaves out 0 speaks about this pair alone; "
-    "who looks at many pairs will find one by chance."
+    "told apart that two separate intervals would hide. Where prompts give the objects, the pairs are the "
+    "objects. An interval that leaves out 0 speaks about this pair alone; who looks at many pairs will find one "
+    "by chance."
 )
 
 
@@ -47,6 +49,8 @@ def duel_page(board: Board, track_cards: Mapping[str, TrackCard]) -> str:
         else '<p class="mb-note">No group has two entries yet.</p>',
         "## Everybody against the best" if groups else "",
         _against_best(groups, track_cards),
+        "## What prompts buy { #effort }" if groups else "",
+        effort_section(board, track_cards) if groups else "",
         hide=("toc",),
         description="Two entries of the mitobench leaderboard on the same tiles.",
     )
@@ -64,17 +68,20 @@ def duel_data(entries: Iterable[EntryFacts], board: Board) -> dict[str, dict[str
     """
     by_key = {entry.key: entry for entry in entries}
     found: dict[str, dict[str, Any]] = {}
+    lengths: dict[Group, int] = {}
     for row in board.rows:
         track, dataset = row.group
         kept = by_key[row.entry].duels
         seeds = [kept[stem] for seed in row.seeds if (stem := f"{dataset}.{track}.{seed}") in kept]
-        group = found.setdefault(f"duels.{track}.{dataset}", {"truth": [], "t": [], "entries": {}})
+        empty = {"truth": [], "t": [], "given": row.given is not None, "entries": {}}
+        group = found.setdefault(f"duels.{track}.{dataset}", empty)
         if len(seeds) != len(row.seeds) or not seeds:
             continue
         if not group["entries"]:
             group["truth"] = seeds[0].truth
-            group["t"] = quantiles(len(seeds[0].tiles) // 3)
-        if all(len(seed.tiles) == len(group["t"]) * 3 and seed.truth == group["truth"] for seed in seeds):
+            group["t"] = quantiles(max(len(seeds[0].tiles) // 3, len(seeds[0].truth)))
+            lengths[track, dataset] = len(seeds[0].tiles)
+        if all(len(seed.tiles) == lengths[track, dataset] and seed.truth == group["truth"] for seed in seeds):
             group["entries"][row.entry] = _packed(row, seeds)
     return found
 
@@ -83,7 +90,7 @@ def _packed(row: Row, seeds: Sequence[DuelFacts]) -> dict[str, Any]:
     objects = [round(fmean(values), 3) for values in zip(*(seed.objects for seed in seeds), strict=True)]
     return {
         "name": row.name,
-        "iou": row.scores.get(HEADLINE) or 0.0,
+        "iou": row.headline or 0.0,
         "tiles": [seed.tiles for seed in seeds],
         "objects": objects,
     }

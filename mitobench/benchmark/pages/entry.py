@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.comparison import forest, headline
+from mitobench.benchmark.pages.entry_scores import scores_section
 from mitobench.benchmark.pages.facts import (
     KIND_WORDS,
     STATUS_WORDS,
@@ -15,7 +16,6 @@ from mitobench.benchmark.pages.facts import (
 )
 from mitobench.benchmark.pages.local import LocalData
 from mitobench.benchmark.pages.measurement import measurement_sections
-from mitobench.benchmark.pages.ranking_table import SCORE_COLUMNS
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import code_block, is_https, link, text
 from mitobench.metrics.card import MetricCard
@@ -53,7 +53,7 @@ def entry_page(
         f'<p class="mb-lead">{text(summary)}</p>' if summary else "",
         _about(entry),
         "## Scores",
-        _scores(rows, metric_cards, track_cards),
+        scores_section(entry, rows, metric_cards=metric_cards, track_cards=track_cards),
         _beside_controls(entry.key, rows, board),
         *measurement_sections(
             entry, metric_cards=metric_cards, dataset_cards=dataset_cards, local=local, out=out
@@ -150,38 +150,6 @@ def _plain(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(text(part) for part in value)
     return "" if value is None else text(value)
-
-
-def _scores(
-    rows: Sequence[Row], metric_cards: Mapping[str, MetricCard], track_cards: Mapping[str, TrackCard]
-) -> str:
-    if not rows:
-        return '<p class="mb-note">No row of this entry is on the board.</p>'
-    cards = [metric_cards[key] for key in SCORE_COLUMNS if key in metric_cards]
-    prompted = any(row.blind is not None for row in rows)
-    names = [f'<span title="{text(card.formula)}">{text(card.label)}</span>' for card in cards]
-    lines = []
-    for row in rows:
-        track = track_cards[row.track].title if row.track in track_cards else row.track
-        line = [
-            f'<a href="../datasets/{text(row.dataset)}.html">{text(row.dataset)}@{text(row.version)}</a>',
-            f'<a href="../tracks.html#{text(row.track)}">{text(track)}</a>',
-            html.number(row.rank, digits=0),
-            *(_with_bounds(row, card) for card in cards),
-        ]
-        lines.append([*line, html.number(row.blind), html.number(row.gain)] if prompted else line)
-    head = ["Dataset", "Track", "Rank", *names, *(["Blind", "Gain"] if prompted else [])]
-    return html.table(head, lines, caption="Scores on the test split")
-
-
-def _with_bounds(row: Row, card: MetricCard) -> str:
-    shown = html.number(row.scores.get(card.key))
-    bounds, spread = row.intervals.get(card.key), row.spread.get(card.key)
-    if bounds is not None:
-        shown += f"<br>{html.bounds(bounds)}"
-    if spread is not None and len(row.seeds) > 1:
-        shown += f'<br><span class="mb-bounds">seeds {spread[0]:.3f} to {spread[1]:.3f}</span>'
-    return shown
 
 
 def _beside_controls(key: str, rows: Sequence[Row], board: Board) -> str:

@@ -12,6 +12,8 @@ Volumes = Callable[[str, str, str], Sequence[Volume] | None]
 Json = Mapping[str, Any]
 """Decoded JSON or TOML."""
 
+HEADLINE = "iou"
+"""The metric that ranks where objects are not given."""
 STATUS_WORDS: dict[str, str] = {
     "self-scored": "The submitter ran the scorer. Nobody else has checked it yet.",
     "rescored": "CI scored the uploaded predictions again and got the same numbers.",
@@ -78,6 +80,39 @@ class Behind:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a row of a prompted track made of the objects it was given; they rank it.
+
+    Attributes:
+        objects: How many there are.
+        unit: What was scored one by one: "object" or "slice object".
+        iou: Mean IoU over units, after the last prompt.
+        score: What ranks: that mean, or on the interactive track the area under it over prompts.
+        bounds: Interval of the score over objects, or None.
+        share_50: Share of units with IoU >= 0.5.
+        share_75: Share with IoU >= 0.75.
+    """
+
+    objects: int
+    unit: str
+    iou: float
+    score: float
+    bounds: Bounds | None
+    share_50: float
+    share_75: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffortPoint:
+    """What so many prompts for each object are worth: mean IoU over objects, and both ends of its interval."""
+
+    prompts: float
+    iou: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of the leaderboard: one entry on one dataset and track.
 
@@ -105,6 +140,9 @@ class Row:
         prompts: Key of `PROMPT_WORDS`, or "" where nobody said.
         open_weights: Whether anybody can fetch the weights.
         behind: How much worse than the best of its group on shared tiles, or None.
+        given: Scores over the prompted objects, on tracks whose objects are given.
+        effort: Score against prompts for each object; one point, or one for each number of prompts.
+        rank_range: Best and worst rank that drawn tiles allow, or None.
     """
 
     entry: str
@@ -130,6 +168,19 @@ class Row:
     prompts: str = ""
     open_weights: bool = False
     behind: Behind | None = None
+    given: Given | None = None
+    effort: tuple[EffortPoint, ...] = ()
+    rank_range: tuple[int, int] | None = None
+
+    @property
+    def headline(self) -> float | None:
+        """The score that ranks: that of the given objects where there are some, else the pooled IoU."""
+        return self.scores.get(HEADLINE) if self.given is None else self.given.score
+
+    @property
+    def headline_bounds(self) -> Bounds | None:
+        """Its interval."""
+        return self.intervals.get(HEADLINE) if self.given is None else self.given.bounds
 
     @property
     def group(self) -> tuple[str, str]:
@@ -175,7 +226,7 @@ class DuelFacts:
     Attributes:
         tiles: Voxels tp, fp, fn of each tile, one after the other.
         truth: True objects: {"volume", "id", "voxels", "place"}.
-        objects: IoU of each with its best partner.
+        objects: IoU of each with its best partner; where objects are given, with what was predicted for it.
     """
 
     tiles: Sequence[int]

@@ -6,14 +6,15 @@ from datetime import date
 
 from mitobench.benchmark.changes import COLUMNS as CHANGE_COLUMNS
 from mitobench.benchmark.pages import html
-from mitobench.benchmark.pages.comparison import HEADLINE, grouped
+from mitobench.benchmark.pages.comparison import grouped
 from mitobench.benchmark.pages.facts import Board, Row
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import text
 
 _LEAD = (
     "Rows are dated by the day they were scored. The line is the best IoU so far among ranked rows; it only rises, and "
-    "an entry that was withdrawn no longer holds it up."
+    "an entry that was withdrawn no longer holds it up. Where prompts come from the truth, IoU is the mean over the "
+    "given objects."
 )
 LISTED = 100
 """Changes of scores on the page; the files of the repository hold all."""
@@ -58,7 +59,7 @@ def best_so_far(rows: Iterable[Row]) -> list[tuple[date, float, str]]:
     known = [
         (date.fromisoformat(row.date), score, row.name)
         for row in rows
-        if row.date and row.rank is not None and (score := row.scores.get(HEADLINE)) is not None
+        if row.date and row.rank is not None and (score := row.headline) is not None
     ]
     best: list[tuple[date, float, str]] = []
     for day, score, name in sorted(known, key=lambda one: (one[0], -one[1], one[2])):
@@ -113,7 +114,7 @@ def _feed(rows: Iterable[Row]) -> str:
             text(row.date),
             f"{text(row.dataset)}@{text(row.version)}",
             text(row.track),
-            html.number(row.scores.get(HEADLINE)),
+            html.number(row.headline),
             html.chip(row.status, kind=row.status),
         ]
         for row in dated

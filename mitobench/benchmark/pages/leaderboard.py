@@ -6,9 +6,9 @@ Everything is in the HTML at build time; the script of the site sorts, hides, an
 from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html
-from mitobench.benchmark.pages.comparison import HEADLINE, Group, forest, grouped
+from mitobench.benchmark.pages.comparison import Group, forest, grouped
 from mitobench.benchmark.pages.controls import controls
-from mitobench.benchmark.pages.facts import Board, Reported, Row
+from mitobench.benchmark.pages.facts import HEADLINE, Board, Reported, Row
 from mitobench.benchmark.pages.overall import overall_tables
 from mitobench.benchmark.pages.ranking_table import ranking_table
 from mitobench.benchmark.tracks import TrackCard
@@ -32,7 +32,19 @@ _REPORTED = "stand on a page of their own, each with its protocol. They were not
 PLOTTED = 10
 """Rows of a group that its plot shows, beside the controls; the table shows all."""
 _BEFORE = ("track", "dataset", "version", "split", "rank", "entry", "name", "kind", "status", "seeds")
-_AFTER = ("iou_low", "iou_high", "blind", "gain", "parameters", "trained_on", "initialisation", "date")
+_AFTER = (
+    "iou_low",
+    "iou_high",
+    "object_score",
+    "object_score_low",
+    "object_score_high",
+    "blind",
+    "gain",
+    "parameters",
+    "trained_on",
+    "initialisation",
+    "date",
+)
 
 
 def leaderboard_page(
@@ -82,6 +94,9 @@ def board_csv(board: Board, metric_keys: Sequence[str]) -> str:
         cells += [row.entry, row.name, row.kind, row.status, " ".join(map(str, row.seeds))]
         cells += [row.scores.get(key) for key in metric_keys]
         cells += [bounds.low, bounds.high] if bounds else [None, None]
+        given = row.given
+        cells += [given.score if given else None]
+        cells += [given.bounds.low, given.bounds.high] if given and given.bounds else [None, None]
         cells += [row.blind, row.gain, row.parameters, row.trained_on, row.initialisation, row.date]
         lines.append(",".join(csv_cell(cell) for cell in cells))
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from mitobench.benchmark.pages import html
-from mitobench.benchmark.pages.comparison import HEADLINE, Group
+from mitobench.benchmark.pages.comparison import Group
 from mitobench.benchmark.pages.facts import Row
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import text
@@ -54,7 +54,7 @@ def _block(track: str, groups: Mapping[str, Sequence[Row]], card: TrackCard | No
             by_entry.setdefault(row.entry, {})[dataset] = row
     found = []
     for rows_of in by_entry.values():
-        scores = [rows_of[name].scores.get(HEADLINE) if name in rows_of else None for name in groups]
+        scores = [rows_of[name].headline if name in rows_of else None for name in groups]
         found.append((next(iter(rows_of.values())), scores, mean_score(scores)))
     found.sort(key=lambda one: (one[2] is None, -(one[2] or 0.0), one[0].entry))
     ranked = card is None or card.ranked

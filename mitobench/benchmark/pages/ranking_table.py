@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html, plots
-from mitobench.benchmark.pages.comparison import HEADLINE, Group, best_control, headline
-from mitobench.benchmark.pages.facts import KIND_WORDS, STATUS_WORDS, Behind, Row
+from mitobench.benchmark.pages.columns import OBJECT_SCORE, OBJECT_TIP
+from mitobench.benchmark.pages.comparison import Group, best_control, headline
+from mitobench.benchmark.pages.facts import HEADLINE, KIND_WORDS, STATUS_WORDS, Behind, Row
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
@@ -14,7 +15,9 @@ SCORE_COLUMNS = ("iou", "dice", "precision", "recall", "f1_50", "pq")
 _CAPTION = (
     "Foreground IoU is pooled: counts are summed over the split, then divided. Brackets hold 95 % intervals from "
     "resampled tissue; a question mark means too few independent pieces to trust one. Shaded rows are not told apart "
-    "from the best of their group. Controls and diagnostic tracks have no rank."
+    "from the best of their group. Controls and diagnostic tracks have no rank; a small range beside a rank holds the "
+    "ranks that resampled tissue allows. Where prompts come from the truth, the mean IoU of the given objects ranks, "
+    "beside what the prompt alone scores (blind) and the gain over it."
 )
 
 
@@ -35,11 +38,12 @@ def ranking_table(
     heads = [
         _head("#", "rank", tip="Rank by IoU inside its track and dataset; sorting does not change it."),
         _head("Entry", "name"),
-        *(_metric_head(card) for card in columns),
+        _head("Object IoU", OBJECT_SCORE, first="desc", tip=OBJECT_TIP, prompted=True),
         _head(
             "Blind", "blind", first="desc", tip="What the prompt alone scores, image unopened.", prompted=True
         ),
         _head("Gain", "gain", first="desc", tip="(score - blind) / (1 - blind)", prompted=True),
+        *(_metric_head(card) for card in columns),
         _head("Weights", "parameters", tip="Number of parameters."),
         _head("Seeds", "seeds", first="desc", tip="Independent runs behind the row."),
         _head("Checked", "status", tip="Who has confirmed the number."),
@@ -96,11 +100,12 @@ def _line(row: Row, columns: Sequence[MetricCard], *, prompted: bool, tied: bool
     hidden = "mb-prompted" if prompted else "mb-prompted mb-blank"
     status = html.chip(row.status, kind=row.status, tip=STATUS_WORDS.get(row.status, ""))
     cells = [
-        f'<td class="mb-rank">{html.number(row.rank, digits=0)}</td>',
+        _rank(row),
         _name(row, tied=tied),
-        *(_score(row, card) for card in columns),
+        _given(row, kind=hidden),
         _cell(html.data_number(row.blind), html.number(row.blind), kind=hidden),
         _cell(html.data_number(row.gain), html.number(row.gain), kind=hidden),
+        *(_score(row, card) for card in columns),
         _cell(html.data_number(row.parameters), html.parameters(row.parameters)),
         f"<td>{len(row.seeds)}</td>",
         f"<td>{status}</td>",
@@ -156,8 +161,28 @@ def _tie(behind: Behind) -> str:
 def _score(row: Row, card: MetricCard) -> str:
     """A cell; the script reads more digits than are shown when it sorts or saves."""
     value = row.scores.get(card.key)
-    if card.key != HEADLINE or value is None:
+    if card.key != HEADLINE or row.given is not None or value is None:
         return f"<td>{html.number(value)}</td>"
-    bounds = row.intervals.get(card.key)
+    return f'<td class="mb-headline">{_headline(row, value)}</td>'
+
+
+def _given(row: Row, *, kind: str) -> str:
+    """The score over the given objects, which ranks a prompted row; an empty cell elsewhere."""
+    if row.given is None:
+        return _cell("", html.MISSING, kind=kind)
+    value = row.given.score
+    return _cell(html.data_number(value), _headline(row, value), kind=f"mb-headline {kind}")
+
+
+def _headline(row: Row, value: float) -> str:
+    bounds = row.headline_bounds
     bar = plots.interval_bar(value, low=bounds.low if bounds else None, high=bounds.high if bounds else None)
-    return f'<td class="mb-headline"><b>{value:.3f}</b>{html.bounds(bounds) if bounds else ""}{bar}</td>'
+    return f"<b>{value:.3f}</b>{html.bounds(bounds) if bounds else ''}{bar}"
+
+
+def _rank(row: Row) -> str:
+    if row.rank is None or row.rank_range is None or len(set(row.rank_range)) == 1:
+        return f'<td class="mb-rank">{html.number(row.rank, digits=0)}</td>'
+    low, high = row.rank_range
+    tip = f"Between {low} and {high} in 95 % of the draws of tissue."
+    return f'<td class="mb-rank" title="{tip}"><b>{row.rank}</b><small>{low}-{high}</small></td>'

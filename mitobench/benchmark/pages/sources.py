@@ -5,13 +5,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from mitobench.benchmark.answering import BY_OBJECT
+from mitobench.benchmark.answers import PARTS, from_overlaps
 from mitobench.benchmark.ask import packed
 from mitobench.benchmark.entry import Entry
 from mitobench.benchmark.pages.facts import DuelFacts, EntryFacts, Json
+from mitobench.benchmark.prompted import ObjectKey, object_ious, ranking_values
+from mitobench.benchmark.record import Record
 from mitobench.benchmark.tables import ObjectRow
 from mitobench.benchmark.tiles import TileCounts
+from mitobench.benchmark.tracks import TRACKS
 from mitobench.errors import RecordError
 from mitobench.metrics import OverlapTable, object_rows
 
@@ -40,15 +46,24 @@ def entry_facts(entry: Entry) -> EntryFacts:
         gallery={stem: path for stem, path in gallery.items() if path.is_dir()},
         overlaps={stem: packed(entry.tables[stem], entry.objects[stem]) for stem in stems},
         duels={
-            stem: duel_facts(tiles, entry.tables[stem], entry.objects[stem])
-            for stem in stems
-            if (tiles := entry.tiles(stem)) is not None
+            record.name.stem: duel_facts(
+                tiles,
+                entry.tables[record.name.stem],
+                entry.objects[record.name.stem],
+                own=_given(entry, record),
+            )
+            for record in entry.records
+            if (tiles := entry.tiles(record.name.stem)) is not None
         },
     )
 
 
 def duel_facts(
-    tiles: TileCounts, tables: Mapping[str, OverlapTable], objects: Sequence[ObjectRow]
+    tiles: TileCounts,
+    tables: Mapping[str, OverlapTable],
+    objects: Sequence[ObjectRow],
+    *,
+    own: Mapping[ObjectKey, float] | None = None,
 ) -> DuelFacts:
     """What a record is compared by.
 
@@ -56,6 +71,7 @@ def duel_facts(
         tiles: Its counts by tile.
         tables: Volume name to overlap table.
         objects: Objects of both sides; only true ones are used.
+        own: Where objects were prompted for, the IoU of each with what was predicted for it.
     """
     names = sorted(tables)
     rows = object_rows([tables[name] for name in names])
@@ -72,7 +88,23 @@ def duel_facts(
     return DuelFacts(
         tiles=tiles.values[:, :3].astype(int).ravel().tolist(),
         truth=truth,
-        objects=[row.iou for row in rows],
+        objects=[
+            row.iou if own is None else own.get((names[row.volume], row.object_id), 0.0) for row in rows
+        ],
+    )
+
+
+def _given(entry: Entry, record: Record) -> dict[ObjectKey, float] | None:
+    """What each prompted object adds to the score; None on tracks that give none."""
+    if TRACKS[record.track].unit not in BY_OBJECT:
+        return None
+    kept = entry.answers[record.name.stem]
+    parts = PARTS.get(record.track) if kept is not None else None
+    ious = object_ious(from_overlaps(entry.tables[record.name.stem]) if kept is None else kept)
+    return (
+        {key: fmean(values) for key, values in ious.items()}
+        if parts == "slice"
+        else ranking_values(parts, ious)
     )
 
 

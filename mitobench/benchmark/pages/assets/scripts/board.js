@@ -186,10 +186,9 @@
     };
 
     const published = () => {
-      const at = table.place("iou");
-      return new Map(
-        table.groups.flatMap((group) => group.rows.map((row) => [one(group, row), mitobench.value(row.cells[at])])),
-      );
+      const [pooled, given] = ["iou", "object_score"].map(table.place);
+      const headline = (row) => mitobench.value(row.cells[given]) ?? mitobench.value(row.cells[pooled]);
+      return new Map(table.groups.flatMap((group) => group.rows.map((row) => [one(group, row), headline(row)])));
     };
 
     const sumUp = (track, entries) => {
@@ -210,7 +209,7 @@
     const sorter = root.querySelector("[data-mb-sort]");
     const sortKeys = () => {
       sorter.replaceChildren(new Option("as ranked", ""));
-      for (const head of table.heads().filter((cell) => !cell.classList.contains("mb-away"))) {
+      for (const head of table.heads().filter((cell) => !table.away(cell))) {
         for (const sign of head.dataset.first === "asc" ? ["", "-"] : ["-", ""]) {
           sorter.append(new Option(head.textContent + (sign ? " ↓" : " ↑"), sign + head.dataset.key));
         }
@@ -220,9 +219,9 @@
     };
 
     const show = () => {
+      filter(); // tells which columns there are
       sortKeys();
       table.order(sort);
-      filter();
       write();
     };
 

@@ -29,6 +29,18 @@
     return { value, low: value - reach, high: value + reach, units };
   };
 
+  /* First minus second, the mean over objects that both were given, by the paired t test; intervals.object_difference
+     in Python. */
+  mitobench.pairedObjects = (first, second, t) => {
+    const parts = first.map((iou, at) => iou - second[at]);
+    const units = parts.length;
+    const value = parts.reduce((sum, part) => sum + part, 0) / (units || 1);
+    if (units < 2) return { value, low: null, high: null, units };
+    const spread = Math.sqrt(parts.reduce((sum, part) => sum + (part - value) ** 2, 0) / (units - 1));
+    const reach = (t[units - 1] * spread) / Math.sqrt(units);
+    return { value, low: value - reach, high: value + reach, units };
+  };
+
   /* True objects that fit better in one prediction than in the other; nearer than the digits kept is a draw. */
   mitobench.won = (first, second) => ({
     first: first.filter((iou, at) => iou > second[at]).length,
@@ -94,7 +106,9 @@
       fill(field.b, group.entries, b in group.entries && b !== field.a.value ? b : (best.find((key) => key !== field.a.value) ?? best[0]));
       const pair = [field.a, field.b].map((select) => group.entries[select.value]);
       const names = pair.map((one) => one.name);
-      const found = mitobench.paired(pair[0].tiles, pair[1].tiles, group.t);
+      const found = group.given
+        ? mitobench.pairedObjects(pair[0].objects, pair[1].objects, group.t)
+        : mitobench.paired(pair[0].tiles, pair[1].tiles, group.t);
       const won = mitobench.won(pair[0].objects, pair[1].objects);
       const apart = found.low !== null && (found.low > 0 || found.high < 0);
       const ends = found.low === null ? "" : ` [${shown(found.low)}, ${shown(found.high)}]`;
@@ -102,10 +116,10 @@
       gaps.sort((x, y) => Math.abs(y.one - y.two) - Math.abs(x.one - x.two));
       const lines = gaps.filter((one) => one.one !== one.two).slice(0, 10);
       out.replaceChildren(
-        table(["Score", ...names], [["IoU", shown(pair[0].iou), shown(pair[1].iou)], ["objects won", String(won.first), String(won.second)]], "Both entries"),
+        table(["Score", ...names], [[group.given ? "mean IoU of the given objects" : "IoU", shown(pair[0].iou), shown(pair[1].iou)], ["objects won", String(won.first), String(won.second)]], "Both entries"),
         element("p", [
           element("b", `Difference ${shown(found.value)}${ends}`),
-          ` on ${found.units} tiles: ${apart ? "the interval leaves out 0" : "not told apart"}. ${won.draw} objects are a draw.`,
+          ` on ${found.units} ${group.given ? "given objects" : "tiles"}: ${apart ? "the interval leaves out 0" : "not told apart"}. ${won.draw} objects are a draw.`,
         ]),
         scatter(group.truth, pair[0].objects, pair[1].objects, names),
         element("h2", "Where they disagree most"),

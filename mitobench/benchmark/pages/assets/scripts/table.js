@@ -2,7 +2,7 @@
 ((mitobench) => {
   "use strict";
 
-  const FIXED = new Set(["rank", "name", "iou", "status"]);
+  const FIXED = new Set(["rank", "name", "object_score", "blind", "gain", "iou", "status"]);
 
   mitobench.table = (table) => {
     const head = table.tHead.rows[0];
@@ -11,7 +11,8 @@
     const groups = [...table.tBodies].map((body) => {
       const rows = [...body.rows].filter((row) => row.dataset.kind !== undefined);
       for (const row of rows) {
-        row.dataset.rank = row.cells[0].textContent.trim();
+        row.dataset.rank = mitobench.raw(row.cells[0]) || "–";
+        row.mbRank = [...row.cells[0].childNodes];
         row.dataset.entry = mitobench.entry(row);
       }
       return { body, rows, track: body.dataset.track, data: body.dataset.data };
@@ -86,7 +87,7 @@
     /* A column of values that were computed here, and the ranks that follow from it; null takes both away. */
     const asked = (column, value) => {
       remove("asked");
-      for (const row of rows) row.cells[0].textContent = row.dataset.rank;
+      for (const row of rows) row.cells[0].replaceChildren(...row.mbRank);
       table.classList.toggle("mb-asked", column !== null);
       if (column === null) return spans();
       insert(place("name") + 1, "asked", column, (cell, row, group) => {
@@ -123,9 +124,13 @@
       }
     };
 
+    /* Whether a column is out of sight: left out by a preset, or about prompts where no row was given any. */
+    const away = (one) =>
+      one.classList.contains("mb-away") || (one.classList.contains("mb-prompted") && table.closest("[data-mb-view=plain]") !== null);
+
     /* Heads and raw values of the rows shown, for a file. */
     const view = () => {
-      const shown = heads().map((one, at) => [one, at]).filter(([one]) => !one.classList.contains("mb-away"));
+      const shown = heads().map((one, at) => [one, at]).filter(([one]) => !away(one));
       const lines = [];
       for (const { body, track, data } of groups) {
         if (body.hidden) continue;
@@ -139,6 +144,6 @@
       return { heads: ["track", "dataset", "entry", ...shown.map(([one]) => one.dataset.key)], lines };
     };
 
-    return { heads, groups, rows, preset, asked, order, view, place, exact };
+    return { heads, away, groups, rows, preset, asked, order, view, place, exact };
   };
 })((globalThis.mitobench ??= {}));
