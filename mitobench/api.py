@@ -36,7 +36,8 @@ def predict(
         out: Folder in which prediction.zarr.zip is written, or that file itself, which ends in .zip.
         split: Which split.
         track: What the model knows at test time; "auto" is the image alone. Models that take prompts also run
-            "point", "box", "slice-point", "slice-box" and "patch-box".
+            "point", "box", "interactive", "slice-point", "slice-box" and "patch-box"; prompts are those that are
+            shipped for the test split.
         version: Split version; the newest when None.
         seed: Of the model; goes into the record's name.
         probabilities: Keep the probability maps too, beside the container.
@@ -47,17 +48,20 @@ def predict(
         `out`, which `score`, `validate` and `pack` take.
 
     Raises:
-        BadInputError: The track hands out prompts, which this model does not take.
+        BadInputError: The track hands out prompts, which this model does not take, or which are not shipped for this
+            split.
+        IntegrityError: A shipped prompt file was changed.
     """
     from mitobench.benchmark import container, tracks
     from mitobench.datasets import load_split
     from mitobench.inference import Inference, open_blocks, predict_into
-    from mitobench.prompted import check_track
+    from mitobench.prompted import check_track, prompts_of
 
     tracks.load_track(track)
     if track != "auto":
         check_track(segmenter, track)
     volumes = load_split(dataset, split, version=version)
+    given = prompts_of(volumes, track)
     writer = container.PredictionWriter(
         Path(out),
         dataset=dataset,
@@ -66,6 +70,7 @@ def predict(
         track=track,
         model=segmenter.card.key,
         seed=seed,
+        prompts=given.files if given else {},
     )
     with open_blocks(segmenter, how or Inference()) as work:
         for volume in volumes:
@@ -75,6 +80,7 @@ def predict(
                 segmenter=segmenter,
                 work=work,
                 track=track,
+                prompts=given.by_volume[volume.name] if given else (),
                 probabilities=probabilities,
                 progress=progress,
             )
@@ -129,6 +135,7 @@ def score(
     """
     from mitobench.benchmark import score as scoring
     from mitobench.datasets import load_split
+    from mitobench.datasets.prompt_files import read_index
     from mitobench.datasets.roots import data_root
     from mitobench.workers import open_workers
 
@@ -146,6 +153,7 @@ def score(
             seed=seed,
             missing=missing,
             only_container=only_container,
+            prompt_files=read_index(),
             surfaces=surfaces,
             crew=crew,
             journal=data_root() / "journals",

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.clicks import Clicks
 from mitobench.errors import BadInputError, UnknownNameError
 from mitobench.prompts import PROMPT_TRACKS, ObjectPrompt
 from mitobench.volume import Index3, VoxelSize
@@ -83,6 +84,52 @@ def blind_labels(
     for one, middle, radii in sorted(drawn, key=lambda found: -found[2][1] * found[2][2]):
         depth = radii[0] if through_z else 0.0
         _draw(labels, one, middle, (depth, *radii[1:]), is_round=SHAPES[shape].is_round)
+    return labels
+
+
+def blind_balls(
+    clicks: Clicks, *, extent: Index3, voxel_size_nm: VoxelSize, radius_nm: float
+) -> NDArray[np.uint32]:
+    """What clicks alone say: balls around those on an object, cut where one beside it is nearer.
+
+    Args:
+        clicks: Object id to its clicks.
+        extent: (z, y, x) of the volume.
+        voxel_size_nm: (z, y, x).
+        radius_nm: Of each ball, such as the median over the training split.
+
+    Returns:
+        (z, y, x) uint32; where balls of two objects meet, the nearer click wins.
+
+    Raises:
+        BadInputError: No radius.
+
+    Empty: No clicks -> all background.
+    """
+    if radius_nm <= 0:
+        raise BadInputError(f"radius_nm is {radius_nm}; a ball needs a radius above 0.")
+    labels, nearest = np.zeros(extent, np.uint32), np.full(extent, np.inf, np.float32)
+    sizes = np.array(voxel_size_nm)
+    for number, made in clicks.items():
+        inside, outside = (
+            [click.place for click in made if click.is_inside is wanted] for wanted in (True, False)
+        )
+        for place in inside:
+            reach = np.floor(radius_nm / sizes).astype(int)
+            low, high = (
+                np.maximum(np.array(place) - reach, 0),
+                np.minimum(np.array(place) + reach + 1, extent),
+            )
+            window = tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+            grid = np.stack(
+                np.meshgrid(*(np.arange(s.start, s.stop) for s in window), indexing="ij"), axis=-1
+            )
+            away = np.linalg.norm((grid - place) * sizes, axis=-1)
+            own = (away <= radius_nm) & (away < nearest[window])
+            for other in outside:
+                own &= away < np.linalg.norm((grid - other) * sizes, axis=-1)
+            labels[window][own] = number
+            nearest[window][own] = away[own]
     return labels
 
 

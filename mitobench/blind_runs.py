@@ -1,13 +1,15 @@
 """Prompted tracks, from shipped prompts to a prediction, where datasets and the benchmark meet. Scores nothing."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mitobench.blind import blind_labels
-from mitobench.errors import BadInputError
-from mitobench.prompts import PROMPT_TRACKS
+from mitobench.blind import blind_balls, blind_labels
+from mitobench.errors import BadInputError, UnknownNameError
+from mitobench.prompted import CLICK_TRACK, rounds
+from mitobench.prompts import PROMPT_TRACKS, STARTS
 from mitobench.segmenter import Progress, no_progress
 
 
@@ -24,7 +26,7 @@ def predict_blind(
 
     Args:
         dataset: Dataset key.
-        track: A track with object prompts.
+        track: A track with object prompts, or "interactive" with its robot user.
         shape: A key of `blind.SHAPES`; a disc has the median radius of the objects of the training split.
         out: Folder in which prediction.zarr.zip is written, or that file itself.
         seed: Of the jitter.
@@ -34,20 +36,21 @@ def predict_blind(
         `out`.
 
     Raises:
-        UnknownNameError: No such track or shape, or no prompt file for it.
-        BadInputError: The shape does not fit the track.
+        UnknownNameError: No such track or shape.
+        BadInputError: The shape does not fit the track, or no prompts are shipped for the dataset.
     """
     from mitobench.benchmark.container import PredictionWriter
     from mitobench.datasets import load_split
-    from mitobench.datasets.prompt_files import load_prompts
+    from mitobench.datasets.prompt_files import shipped_prompts
 
     split = load_split(dataset, "test")
-    prompts = load_prompts(dataset, track=track, seed=seed, version=split.version)
-    radius = (
-        median_radius_nm(dataset, through_z=PROMPT_TRACKS[track].slices == "middle")
-        if shape == "disc"
-        else None
-    )
+    if track not in STARTS:
+        raise UnknownNameError("track with object prompts", track, STARTS)
+    if track == CLICK_TRACK and shape != "disc":
+        raise BadInputError(f"A {shape} is drawn from a box; track {track!r} hands out points. Draw a disc.")
+    prompts = shipped_prompts(split, track, seed=seed)
+    middle = PROMPT_TRACKS[STARTS[track]].slices == "middle"
+    radius = median_radius_nm(dataset, through_z=middle) if shape == "disc" else None
     writer = PredictionWriter(
         Path(out),
         dataset=dataset,
@@ -57,20 +60,22 @@ def predict_blind(
         model=f"blind-{shape}",
         seed=seed,
         command=f"mitobench prompts blind {dataset} --track {track} --shape {shape} --seed {seed} --out OUT",
+        prompts=prompts.files,
     )
     for done, volume in enumerate(split):
         progress(done, len(split), "drawing")
         if writer.has(volume.name):
             continue
-        labels = blind_labels(
-            [one for one in prompts if one.volume == volume.name],
-            track=track,
-            shape=shape,
-            extent=volume.shape,
-            voxel_size_nm=volume.voxel_size_nm,
-            radius_nm=radius,
+        given, voxels = prompts.by_volume[volume.name], volume.voxel_size_nm
+        if track == CLICK_TRACK:
+            balls = partial(blind_balls, extent=volume.shape, voxel_size_nm=voxels, radius_nm=radius or 0.0)
+            for name, labels in rounds(volume, given, balls):
+                writer.add(name, labels=labels, kind="instance")
+            continue
+        drawn = blind_labels(
+            given, track=track, shape=shape, extent=volume.shape, voxel_size_nm=voxels, radius_nm=radius
         )
-        writer.add(volume.name, labels=labels, kind="instance")
+        writer.add(volume.name, labels=drawn, kind="instance")
     progress(len(split), len(split), "drawing")
     return writer.finish()
 

@@ -1,17 +1,18 @@
 """The robot user of the interactive track: clicks where the answer is most wrong. Asks no model, reads no file.
 
-The first click is the deepest point inside the object, each next one the deepest point of the largest error, as SAM's
-own evaluation does it (https://arxiv.org/abs/2304.02643); the score is the area under IoU over clicks.
+Each object is asked for by one point; then, at most five times, a click on the deepest point of its largest error, as
+SAM's own evaluation does it (https://arxiv.org/abs/2304.02643). All objects are clicked in turns, and every click looks
+at the labels that stand by then, so that what one object takes from another is an error of both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.volume import Index3, Labels, VoxelSize
+from mitobench.volume import Index3, Labels, Mask, VoxelSize
 
 MAX_CLICKS = 5
 """Most clicks of one object, on what is wrong of its answer."""
@@ -32,56 +33,35 @@ class Click:
     is_inside: bool
 
 
-Answer = Callable[[int, Sequence[Click]], NDArray[np.bool_]]
-"""(object id, all clicks so far) to the mask of the object, (z, y, x) bool."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clicked:
-    """How one object was found, click by click.
-
-    Attributes:
-        object_id: Its id.
-        clicks: Those that were made; fewer than asked for once nothing was wrong any more.
-        ious: IoU after each click asked for; after the last click made it stays as it is.
-    """
-
-    object_id: int
-    clicks: tuple[Click, ...]
-    ious: tuple[float, ...]
-
-    @property
-    def area(self) -> float:
-        """Area under IoU over clicks, by the trapezoid rule, as a share of the best: 1 is perfect from the first."""
-        values = np.array(self.ious)
-        if values.size == 1:
-            return float(values[0])
-        return float(((values[1:] + values[:-1]) / 2).mean())
+Clicks = Mapping[int, Sequence[Click]]
+"""Object id to all its clicks so far, the point that asked for it first among them."""
+Answer = Callable[[Clicks], Labels]
+"""A model: all clicks so far to (z, y, x) labels under the ids of the objects."""
 
 
 def next_click(
-    mask_true: NDArray[np.bool_], mask_pred: NDArray[np.bool_], *, voxel_size_nm: VoxelSize
+    mask_true: NDArray[np.bool_],
+    mask_pred: NDArray[np.bool_],
+    *,
+    voxel_size_nm: VoxelSize,
 ) -> Click | None:
     """Where the robot user clicks next.
 
     Args:
-        mask_true: The object, (z, y, x).
-        mask_pred: The answer so far, same shape; all False before the first click.
-        voxel_size_nm: (z, y, x), for what is deep.
+        mask_true: (z, y, x), the object; not empty.
+        mask_pred: Same shape, the answer so far; nothing yet for the first click.
+        voxel_size_nm: (z, y, x); depth is measured in nm.
 
     Returns:
-        The deepest voxel of the largest connected error (by voxels; the first of equals), or None without errors.
+        The deepest point of the largest error, inside the object where it was missed and outside where it was
+        invented; a miss as large as an invention comes first. None when nothing is wrong.
 
     Raises:
-        ShapeError: The two differ in shape.
-
-    Source: https://arxiv.org/abs/2304.02643, section 7.1; in 3-D here.
+        ShapeError: The masks differ in shape.
     """
     if mask_true.shape != mask_pred.shape:
-        raise ShapeError(
-            f"The object has shape {mask_true.shape} but the answer {mask_pred.shape}; expected equal ones."
-        )
-    found: list[tuple[int, NDArray[np.bool_], bool]] = []
+        raise ShapeError(f"The object has shape {mask_true.shape}, the answer {mask_pred.shape}.")
+    found = []
     for wrong, is_inside in ((mask_true & ~mask_pred, True), (mask_pred & ~mask_true, False)):
         piece = _largest(wrong)
         if piece is not None:
@@ -92,46 +72,87 @@ def next_click(
     return Click(place=_deepest(piece, voxel_size_nm), is_inside=is_inside)
 
 
-def click_object(
-    labels: Labels,
-    object_id: int,
+def interact(
+    labels_true: Labels,
+    first: Mapping[int, Click],
     answer: Answer,
     *,
     voxel_size_nm: VoxelSize,
+    ignore: Mask | None = None,
     clicks: int = MAX_CLICKS,
-) -> Clicked:
-    """Let the robot user find one object.
+) -> Iterator[Labels]:
+    """Let the robot user and a model find the objects of a volume together.
 
     Args:
-        labels: (z, y, x), one id for each object.
-        object_id: The object.
-        answer: The model.
+        labels_true: (z, y, x), one id for each object; ignored voxels belong to none.
+        first: Object id to the point that asks for it.
+        answer: The model; asked once for each number of prompts, with every click made so far.
         voxel_size_nm: (z, y, x).
-        clicks: Most clicks, 1 to `MAX_CLICKS`.
+        ignore: True where nothing counts, so that nobody clicks there.
+        clicks: How often each object is clicked after that, at most.
+
+    Yields:
+        The labels after 1, 2, ... 1 + `clicks` prompts. Objects that are right get no more clicks; when all are, the
+        model is not asked again.
 
     Raises:
-        BadInputError: No such object, or another number of clicks.
+        BadInputError: A number of clicks out of 0 to `MAX_CLICKS`, or an object without a point.
         ShapeError: The model answers in another shape.
     """
-    if not 1 <= clicks <= MAX_CLICKS:
-        raise BadInputError(f"clicks is {clicks}; expected 1 to {MAX_CLICKS}.")
-    mask_true = np.asarray(labels) == object_id
-    if not object_id or not mask_true.any():
-        raise BadInputError(f"The labels hold no object {object_id}; expected one of their ids.")
-    mask_pred: NDArray[np.bool_] = np.zeros(mask_true.shape, np.bool_)
-    made: list[Click] = []
-    ious: list[float] = []
-    while len(ious) < clicks:
-        click = next_click(mask_true, mask_pred, voxel_size_nm=voxel_size_nm)
-        if click is None:
-            ious.append(ious[-1])
-            continue
-        made.append(click)
-        mask_pred = np.asarray(answer(object_id, tuple(made)), dtype=np.bool_)
-        if mask_pred.shape != mask_true.shape:
-            raise ShapeError(f"The model answers in shape {mask_pred.shape}; expected {mask_true.shape}.")
-        ious.append(float((mask_true & mask_pred).sum() / (mask_true | mask_pred).sum()))
-    return Clicked(object_id=object_id, clicks=tuple(made), ious=tuple(ious))
+    if not 0 <= clicks <= MAX_CLICKS:
+        raise BadInputError(f"clicks is {clicks}; expected 0 to {MAX_CLICKS}.")
+    true = np.asarray(labels_true)
+    made = {number: [click] for number, click in first.items()}
+    if absent := sorted(set(np.unique(true).tolist()) - {0} - made.keys()):
+        raise BadInputError(
+            f"Objects {absent[:5]} have no first point. Are these the prompts of this volume?"
+        )
+    found = _answered(answer, made, true.shape)
+    yield found
+    for _ in range(clicks):
+        seen = found if ignore is None else np.where(np.asarray(ignore), 0, found)
+        new = _clicks_of_round(true, np.asarray(seen), voxel_size_nm)
+        for number, click in new.items():
+            made[number].append(click)
+        found = _answered(answer, made, true.shape) if new else found
+        yield found
+
+
+def _answered(answer: Answer, made: Clicks, shape: tuple[int, ...]) -> Labels:
+    found = answer({number: tuple(clicks) for number, clicks in made.items()})
+    if found.shape != shape:
+        raise ShapeError(f"The model answers in shape {found.shape}; expected {shape}.")
+    return found
+
+
+def _clicks_of_round(true: Labels, pred: Labels, voxel_size_nm: VoxelSize) -> dict[int, Click]:
+    """The next click on each object that is not right yet."""
+    clicks = {}
+    there, answered = _windows(true), _windows(pred)
+    for number, window in there.items():
+        around = _around(window, answered.get(number))
+        click = next_click(true[around] == number, pred[around] == number, voxel_size_nm=voxel_size_nm)
+        if click is not None:
+            z, y, x = (at + side.start for at, side in zip(click.place, around, strict=True))
+            clicks[number] = Click(place=(z, y, x), is_inside=click.is_inside)
+    return clicks
+
+
+def _windows(labels: Labels) -> dict[int, tuple[slice, ...]]:
+    """Box of each id."""
+    from scipy import ndimage
+
+    ids, numbered = np.unique(labels, return_inverse=True)
+    first = 0 if ids[0] else 1
+    boxes = ndimage.find_objects(numbered.reshape(labels.shape) + 1 - first)
+    return dict(zip(ids[first:].tolist(), boxes, strict=True))
+
+
+def _around(one: tuple[slice, ...], other: tuple[slice, ...] | None) -> tuple[slice, ...]:
+    """The box of two boxes; every error of an object lies in that of truth and answer."""
+    if other is None:
+        return one
+    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
 
 
 def _largest(wrong: NDArray[np.bool_]) -> NDArray[np.bool_] | None:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mitobench.components.watershed import WatershedRule
 from mitobench.errors import BadInputError
 from mitobench.models import ModelSource, load_segmenter
+from mitobench.prompts import ObjectPrompt
 from mitobench.segmenter import BlockSegmenter, Progress, Segmenter, no_progress
 from mitobench.volume import Volume, VoxelSize
 from mitobench.workers import open_workers
@@ -108,6 +109,7 @@ def predict_into(
     segmenter: Segmenter,
     work: "BlockWork | None",
     track: str,
+    prompts: Sequence[ObjectPrompt] = (),
     probabilities: bool,
     progress: Progress = no_progress,
 ) -> None:
@@ -119,21 +121,27 @@ def predict_into(
         segmenter: The model.
         work: Who computes its blocks, if it has any.
         track: "auto", or one whose prompts the model is given.
+        prompts: Of this volume, where the track has files of them.
         probabilities: Keep the probability too.
         progress: Told about finished blocks or slices.
     """
     from mitobench.benchmark.volumes import predict_volume
-    from mitobench.prompted import segment_prompted
+    from mitobench.prompted import CLICK_TRACK, segment_interactive, segment_prompted
 
     if writer.has(volume.name):
         shutil.rmtree(writer.scratch(volume.name), ignore_errors=True)
         return
     started = time.perf_counter()
+    if track == CLICK_TRACK:
+        for name, labels in segment_interactive(segmenter, volume, prompts, progress=progress):
+            writer.add(name, labels=labels, kind="instance", seconds=time.perf_counter() - started)
+            started = time.perf_counter()
+        return
     if track != "auto" or work is None or not isinstance(segmenter, BlockSegmenter):
         if track == "auto":
             found = segmenter.segment(volume.image, voxel_size_nm=volume.voxel_size_nm, progress=progress)
         else:
-            found = segment_prompted(segmenter, volume, track=track, progress=progress)
+            found = segment_prompted(segmenter, volume, prompts, track=track, progress=progress)
         writer.add(
             volume.name,
             labels=found.labels,

@@ -42,6 +42,8 @@ PROMPT_TRACKS = MappingProxyType(
     }
 )
 """Tracks with prompts for objects. The boxes of `patch-box` stand for patches and live in the baselines."""
+STARTS = MappingProxyType({**{track: track for track in PROMPT_TRACKS}, "interactive": "point"})
+"""Track to the one whose prompts it is given: the robot user of the interactive track starts from one point."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -259,6 +259,20 @@ def test_a_made_up_curve_is_named(tmp_path: Path) -> None:
         path.write_text(json.dumps(plain, sort_keys=True, indent=2) + "\n")
 
 
+def test_the_prompts_of_a_record_are_the_shipped_ones(tmp_path: Path) -> None:
+    """An edited hash of a prompt file is named, where whoever checks knows the files."""
+    board = _board(tmp_path)
+    path = board / "clicker" / "fake@1.interactive.0.json"
+    plain = json.loads(path.read_text())
+    plain["prediction"]["prompts"] = {"fake@1.point.0.csv": "a" * 64}
+    path.write_text(json.dumps(plain, sort_keys=True, indent=2) + "\n")
+    leaderboard.build(board)
+    assert leaderboard.check(board, prompt_files={"fake@1.point.0.csv": "a" * 64}) == []
+    for shipped in ({"fake@1.point.0.csv": "b" * 64}, {}):
+        (problem,) = leaderboard.check(board, prompt_files=shipped)
+        assert problem.field == "prediction.prompts.fake@1.point.0.csv"
+
+
 def test_answers_stand_where_the_track_asks_for_them(tmp_path: Path) -> None:
     """A record of today without them is refused; one of an older format may lack them, and says less."""
     board = _board(tmp_path)

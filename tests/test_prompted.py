@@ -1,21 +1,22 @@
 """Prompted tracks: shipped prompts, what they are worth alone, the robot user, and scores object by object."""
 
+import hashlib
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark_fakes import blobs, score, volume, write_prediction
+from benchmark_fakes import ASKED, blobs, score, volume, write_prediction
 
 from mitobench.benchmark.answers import Answer, from_overlaps
+from mitobench.benchmark.container import PredictionWriter
 from mitobench.benchmark.intervals import object_difference
 from mitobench.benchmark.prompted import object_ious, prompted_scores
 from mitobench.benchmark.tables import read_overlaps
 from mitobench.benchmark.ties import objects_versus_best
-from mitobench.blind import SHAPES, blind_labels
-from mitobench.clicks import MAX_CLICKS, Click, click_object, next_click
-from mitobench.datasets import prompt_files
+from mitobench.blind import SHAPES, blind_balls, blind_labels
+from mitobench.clicks import MAX_CLICKS, MAX_PROMPTS, Click, Clicks, interact, next_click
+from mitobench.datasets import load_split, prompt_files
 from mitobench.datasets.prompt_files import (
     FOLDER,
     build_prompts,
@@ -28,7 +29,8 @@ from mitobench.datasets.prompt_files import (
 )
 from mitobench.errors import BadInputError, IntegrityError, MitobenchError, ShapeError, UnknownNameError
 from mitobench.metrics import overlap_table
-from mitobench.prompts import PROMPT_TRACKS, ObjectPrompt, draw_prompts
+from mitobench.prompted import prompts_of
+from mitobench.prompts import PROMPT_TRACKS, STARTS, ObjectPrompt, draw_prompts
 
 NM = (30.0, 8.0, 8.0)
 
@@ -50,7 +52,7 @@ def test_shipped_files_are_those_of_the_index(name: str) -> None:
 def test_every_shipped_dataset_has_every_track() -> None:
     """Jittered by five seeds and ideal, for each track with object prompts; nothing else lies in the folder."""
     names = set(read_index())
-    for dataset in ("vnc", "cdeep3m"):
+    for dataset in ("vnc", "cdeep3m", "synthetic"):
         for track in PROMPT_TRACKS:
             assert {f"{dataset}@1.{track}.{seed}.csv" for seed in (*range(5), "ideal")} <= names
     assert {path.name for path in FOLDER.glob("*.csv")} == names
@@ -202,33 +204,152 @@ def test_the_next_click_goes_to_the_largest_error() -> None:
         next_click(true, pred[1:], voxel_size_nm=NM)
 
 
-def test_area_under_score_over_clicks() -> None:
-    """A model that finds it after the second click has less than one that finds it at once; five clicks at most."""
-    labels = np.zeros((3, 20, 20), np.uint16)
+def _first(labels: np.ndarray) -> dict[int, Click]:
+    prompts = draw_prompts(labels, volume="a", track="point", seed=None)
+    return {
+        one.object_id: Click(place=(one.z, *one.point_yx), is_inside=True)
+        for one in prompts
+        if one.point_yx is not None
+    }
+
+
+def test_the_robot_user_clicks_every_object_in_turns() -> None:
+    """A model that finds an object at its second click; objects that are right are left alone."""
+    labels = np.zeros((3, 20, 40), np.uint16)
     labels[:, 4:12, 4:12] = 7
-    seen: list[int] = []
+    labels[:, 4:12, 24:32] = 300
+    seen: list[dict[int, int]] = []
 
-    def late(object_id: int, clicks: Sequence[Click]) -> np.ndarray:
-        seen.append(len(clicks))
-        return (labels == object_id) & ((len(clicks) > 1) | (np.arange(20) < 8))
+    def late(clicks: Clicks) -> np.ndarray:
+        seen.append({number: len(made) for number, made in clicks.items()})
+        half = np.arange(40) < 8
+        right = (labels == 300) | ((labels == 7) & (half | (len(clicks[7]) > 1)))
+        return np.where(right, labels, 0)
 
-    found = click_object(labels, 7, late, voxel_size_nm=NM)
-    assert found.ious == (0.5, 1.0, 1.0, 1.0, 1.0)
-    assert found.area == pytest.approx((0.75 + 1 + 1 + 1) / 4)
-    assert seen == [1, 2]  # nothing is wrong any more, so nobody clicks
-    assert len(found.clicks) == 2
-    at_once = click_object(labels, 7, lambda object_id, _: labels == object_id, voxel_size_nm=NM)
-    assert at_once.area == 1.0
-    never = click_object(labels, 7, lambda *_: labels > 9, voxel_size_nm=NM)
-    assert never.area == 0.0
-    assert len(never.clicks) == MAX_CLICKS
-    for clicks in (0, MAX_CLICKS + 1):
-        with pytest.raises(BadInputError):
-            click_object(labels, 7, late, voxel_size_nm=NM, clicks=clicks)
-    with pytest.raises(BadInputError, match="no object 8"):
-        click_object(labels, 8, late, voxel_size_nm=NM)
-    with pytest.raises(ShapeError):
-        click_object(labels, 7, lambda *_: labels[1:] > 0, voxel_size_nm=NM)
+    rounds = list(interact(labels, _first(labels), late, voxel_size_nm=NM))
+    assert [int((one == 7).sum()) for one in rounds] == [96, 192, 192, 192, 192, 192]
+    assert seen == [{7: 1, 300: 1}, {7: 2, 300: 1}]  # nothing is wrong any more, so nobody clicks
+    assert len(rounds) == MAX_PROMPTS
+    never = list(interact(labels, _first(labels), lambda _: labels * 0, voxel_size_nm=NM, clicks=2))
+    assert [int(one.any()) for one in never] == [0, 0, 0]
+
+
+def test_the_robot_user_sees_what_one_object_takes_from_another() -> None:
+    """What covers a neighbour is clicked away where it lies deepest; nobody clicks where nothing counts."""
+    labels = np.zeros((1, 20, 40), np.uint16)
+    labels[0, 4:12, 4:12], labels[0, 4:12, 14:34] = 1, 2
+    greedy = np.where(labels > 0, 1, 0).astype(np.uint16)
+    made: list[Clicks] = []
+
+    def answer(clicks: Clicks) -> np.ndarray:
+        made.append(clicks)
+        return greedy
+
+    list(interact(labels, _first(labels), answer, voxel_size_nm=NM, clicks=1))
+    cut, missed = made[-1][1][-1], made[-1][2][-1]
+    assert not cut.is_inside
+    assert missed.is_inside
+    assert labels[cut.place] == labels[missed.place] == 2
+    ignore = labels == 2
+    list(interact(labels * ~ignore, _first(labels), answer, voxel_size_nm=NM, clicks=1, ignore=ignore))
+    assert len(made) == 3  # where nothing counts nothing is wrong, so the second model is asked once
+
+
+def test_an_interaction_that_cannot_be() -> None:
+    """Too many clicks, an object that nobody asked for, an answer of another shape."""
+    labels = np.ones((2, 6, 6), np.uint8)
+    for clicks in (-1, MAX_CLICKS + 1):
+        with pytest.raises(BadInputError, match="clicks"):
+            list(interact(labels, _first(labels), lambda _: labels, voxel_size_nm=NM, clicks=clicks))
+    with pytest.raises(BadInputError, match="no first point"):
+        list(interact(labels, {}, lambda _: labels, voxel_size_nm=NM))
+    with pytest.raises(ShapeError, match="answers in shape"):
+        list(interact(labels, _first(labels), lambda _: labels[1:], voxel_size_nm=NM))
+
+
+def test_balls_around_clicks() -> None:
+    """Of their radius in nm, cut where a click beside the object is nearer, shared with other objects by nearness."""
+    inside, beside = Click(place=(4, 20, 20), is_inside=True), Click(place=(4, 20, 26), is_inside=False)
+    ways = {"extent": (9, 40, 40), "voxel_size_nm": (20.0, 8.0, 8.0), "radius_nm": 40.0}
+    ball = blind_balls({5: [inside]}, **ways)  # type: ignore[arg-type]
+    assert (ball == 5).sum() == pytest.approx(4 / 3 * np.pi * 40**3 / (20 * 8 * 8), rel=0.1)
+    assert np.flatnonzero(ball.any(axis=(1, 2))).tolist() == [2, 3, 4, 5, 6]
+    cut = blind_balls({5: [inside, beside]}, **ways)  # type: ignore[arg-type]
+    assert cut[4, 20].nonzero()[0].tolist() == [15, 16, 17, 18, 19, 20, 21, 22]
+    two = blind_balls({5: [inside], 9: [Click(place=(4, 20, 26), is_inside=True)]}, **ways)  # type: ignore[arg-type]
+    assert two[4, 20, 22] == 5
+    assert two[4, 20, 24] == 9
+    assert not blind_balls({5: [beside]}, **ways).any()  # type: ignore[arg-type]
+    with pytest.raises(BadInputError, match="radius"):
+        blind_balls({}, extent=(1, 1, 1), voxel_size_nm=NM, radius_nm=0.0)
+
+
+@pytest.mark.parametrize("track", STARTS)
+def test_everybody_is_given_the_shipped_prompts(
+    synthetic_root: Path, track: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of the file, whose hash they bring along, and those that drawing with the declared seed gives."""
+    monkeypatch.setenv("MITOBENCH_DATA", str(synthetic_root))
+    split = load_split("synthetic", "test")
+    given = prompts_of(split, track)
+    assert given is not None
+    ((name, digest),) = given.files.items()
+    assert name == f"synthetic@1.{STARTS[track]}.0.csv"
+    assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+    for volume_ in split:
+        drawn = draw_prompts(true_objects(volume_), volume=volume_.name, track=STARTS[track], seed=0)
+        assert given.by_volume[volume_.name] == drawn != []
+
+
+def test_every_shipped_synthetic_prompt_is_drawn_again(
+    synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All seeds and the ideal ones; the files of real datasets are compared by `mitobench prompts check`."""
+    monkeypatch.setenv("MITOBENCH_DATA", str(synthetic_root))
+    assert check_prompts("synthetic") == []
+
+
+def test_what_has_no_shipped_prompts_is_refused(
+    synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another split, a dataset without files, and a file that somebody changed; tracks without files need none."""
+    monkeypatch.setenv("MITOBENCH_DATA", str(synthetic_root))
+    with pytest.raises(BadInputError, match="No prompts are shipped for track 'box' of synthetic@1 val"):
+        prompts_of(load_split("synthetic", "val"), "box")
+    split = load_split("synthetic", "test")
+    with pytest.raises(BadInputError, match="test splits of nothing"):
+        prompt_files.shipped_prompts(split, "box", folder=tmp_path)
+    for name in ("synthetic@1.box.0.csv", "index.toml"):
+        shutil.copy(FOLDER / name, tmp_path)
+    (tmp_path / "synthetic@1.box.0.csv").write_text("volume,object_id,z,y_first,x_first,y_last,x_last\n")
+    with pytest.raises(IntegrityError, match="Restore the file"):
+        prompt_files.shipped_prompts(split, "box", folder=tmp_path)
+    assert prompts_of(split, "auto") is prompts_of(split, "patch-box") is None
+
+
+@pytest.mark.parametrize(
+    ("track", "name", "digest"),
+    [
+        ("box", "fake@1.box.0.csv", "b" * 64),
+        ("box", "fake@1.slice-box.0.csv", "a" * 64),
+        ("box", "other@1.box.0.csv", "a" * 64),
+        ("auto", "fake@1.box.0.csv", "a" * 64),
+    ],
+)
+def test_other_prompts_than_are_shipped_are_refused(
+    tmp_path: Path, track: str, name: str, digest: str
+) -> None:
+    """A file of another hash, track or dataset, and any on the automatic track; the right one goes into the record."""
+    known = dict.fromkeys(("fake@1.box.0.csv", "fake@1.slice-box.0.csv", "other@1.box.0.csv"), "a" * 64)
+    writer = PredictionWriter(tmp_path / "p", **{**ASKED, "track": track}, model="m", prompts={name: digest})
+    writer.add("a", labels=blobs(), kind="instance")
+    with pytest.raises(BadInputError, match="none of those shipped"):
+        score(writer.finish(), [volume()], track=track, prompt_files=known)
+    right = {"fake@1.box.0.csv": "a" * 64}
+    other = PredictionWriter(tmp_path / "q", **{**ASKED, "track": "box"}, model="m", prompts=right)
+    other.add("a", labels=blobs(), kind="instance")
+    record = score(other.finish(), [volume()], track="box", prompt_files=known)
+    assert record.prediction.prompts == right
 
 
 def _answers(true: np.ndarray, pred: np.ndarray) -> list[Answer]:

@@ -10,7 +10,7 @@ from scipy import ndimage
 import mitobench as mb
 from mitobench import prompted
 from mitobench.baselines import BASELINES, load_baseline
-from mitobench.baselines.sam import follow
+from mitobench.baselines.sam import clicked, follow
 from mitobench.baselines.sam.ask import Answer, Place, Slice, sam_view
 from mitobench.baselines.sam.candidates import GridRecipe
 from mitobench.baselines.sam.follow import segment_objects
@@ -18,8 +18,11 @@ from mitobench.baselines.sam.keep import KeepRule
 from mitobench.baselines.sam.model import build_sam
 from mitobench.baselines.sam.predict import AutomaticSegmenter
 from mitobench.baselines.sam.prompts import Prompts, box_prompts, point_prompts
+from mitobench.benchmark.answering import volumes_asked
+from mitobench.clicks import Click
+from mitobench.datasets.prompt_files import true_objects
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.prompts import PROMPT_TRACKS, ObjectPrompt, draw_prompts
+from mitobench.prompts import PROMPT_TRACKS, STARTS, ObjectPrompt, draw_prompts
 from mitobench.volume import Volume
 from tests.test_sam_model import TOY_SHAPE
 
@@ -225,19 +228,17 @@ def _volume(**changes: object) -> Volume:
     return Volume(**{**given, "voxel_size_nm": (40.0, 5.0, 5.0), **changes})  # type: ignore[arg-type]
 
 
-def test_connected_parts_are_prompted_and_ignored_voxels_are_not() -> None:
+def test_connected_parts_are_objects_and_ignored_voxels_are_not() -> None:
     """Semantic labels are numbered; what is ignored belongs to no object."""
-    assert len(prompted.prompts_of(_volume(), "box")) == 2
+    assert len(np.unique(true_objects(_volume()))) == 3
     ignore = np.zeros((8, 60, 60), bool)
     ignore[:, 30:] = True
-    found = prompted.prompts_of(_volume(ignore=ignore), "box")
-    assert [one.z for one in found] == [4]
-    assert prompted.prompts_of(_volume(), "slice-box") == prompted.prompts_of(_volume(), "slice-box")
+    assert len(np.unique(true_objects(_volume(ignore=ignore)))) == 2
     with pytest.raises(BadInputError, match="no labels"):
-        prompted.prompts_of(_volume(labels=None), "box")
+        true_objects(_volume(labels=None))
 
 
-@pytest.mark.parametrize("track", [*PROMPT_TRACKS, "patch-box"])
+@pytest.mark.parametrize("track", [*PROMPT_TRACKS, "interactive", "patch-box"])
 def test_prompted_tracks_write_the_same_container(
     track: str,
     segmenter: AutomaticSegmenter,
@@ -251,21 +252,71 @@ def test_prompted_tracks_write_the_same_container(
 
     monkeypatch.setenv("MITOBENCH_DATA", str(synthetic_root))
     monkeypatch.setattr(follow, "Slice", _Perfect)
+    monkeypatch.setattr(clicked, "Slice", _Perfect)
     monkeypatch.setattr(_Perfect, "asked", [], raising=False)
-    out = mb.predict(segmenter, dataset="synthetic", out=tmp_path / "out", split="val", track=track)
-    volumes = load_split("synthetic", "val")
+    out = mb.predict(segmenter, dataset="synthetic", out=tmp_path / "out", track=track)
+    volumes = volumes_asked(track, load_split("synthetic", "test"))
     opened = open_prediction(out, volumes=volumes)
     assert opened.arrays.keys() == {volume.name for volume in volumes}
     manifest = read_manifest(out)
     assert manifest is not None
     assert manifest.track == track
+    given = {} if track == "patch-box" else {f"synthetic@1.{STARTS[track]}.0.csv"}
+    assert manifest.prompts.keys() == set(given)
     assert any(np.asarray(array[:]).any() for array in opened.arrays.values())
 
 
 def test_what_takes_no_prompts_is_refused_before_any_work(tmp_path: Path) -> None:
-    """A control has no use for prompts, and clicks are simulated elsewhere; no folder is left behind."""
+    """A control has no use for prompts; no folder is left behind."""
     with pytest.raises(BadInputError, match="takes no prompts"):
         mb.predict(load_baseline("empty"), dataset="synthetic", out=tmp_path / "a", track="box")
-    with pytest.raises(BadInputError, match="cannot be run here"):
+    with pytest.raises(BadInputError, match="takes no prompts"):
         mb.predict(load_baseline("empty"), dataset="synthetic", out=tmp_path / "b", track="interactive")
+    with pytest.raises(BadInputError, match="cannot be run here"):
+        prompted.check_track(load_baseline("empty"), "auto")
     assert not list(tmp_path.iterdir())
+
+
+def test_clicks_are_asked_on_their_slices_and_followed_between(
+    segmenter: AutomaticSegmenter, perfect: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second click far up is asked on its slice; what lies between is followed; "not this" alone asks for nothing."""
+    monkeypatch.setattr(clicked, "Slice", _Perfect)
+    labels = _tubes()
+    model = clicked.ClickedSam(segmenter, _image(labels))
+    low, high = Click(place=(1, 14, 11), is_inside=True), Click(place=(6, 19, 11), is_inside=True)
+    beside = Click(place=(6, 45, 45), is_inside=False)
+    found = model({1: [low], 2: [beside]})
+    assert np.array_equal(found == 1, labels == 1)
+    assert not (found == 2).any()
+    perfect.clear()
+    found = model({1: [low, high, beside]})
+    assert np.array_equal(found == 1, labels == 1)
+    (together,) = {place for place in perfect if place.outside_yx and place.box_yx is not None}
+    assert together.point_yx == (19.0, 11.0)
+    assert together.outside_yx == ((45.0, 45.0),)
+    assert (
+        len(perfect) == 2 * 7
+    )  # once per slice and sweep, and where it ends: clicked slices are not asked twice
+
+
+def test_points_beside_an_object_reach_the_decoder(segmenter: AutomaticSegmenter) -> None:
+    """In SAM's order and pixels, padded where places have fewer; what the tile does not show is left out."""
+    from mitobench.baselines.sam.ask import _prompts
+
+    places = [
+        Place(point_yx=(10.0, 20.0), more_yx=((12.0, 20.0),), outside_yx=((14.0, 40.0), (500.0, 1.0))),
+        Place(point_yx=(11.0, 21.0)),
+    ]
+    made = _prompts(places, (8, 16), 64, 1.0)
+    assert made.points_xy is not None
+    assert made.point_labels is not None
+    assert made.point_labels.tolist() == [[[1, 1, 0], [1, -1, -1]]]
+    assert made.points_xy[0, 0].tolist() == [[4.0, 2.0], [4.0, 4.0], [24.0, 6.0]]
+    plane = np.random.default_rng(0).uniform(0, 255, (64, 64)).astype(np.float32)
+    ready = Slice(sam_view(segmenter), plane)
+    one, other = (
+        ready.ask([Place(point_yx=(20.0, 20.0), outside_yx=beside)])[0].logits
+        for beside in ((), ((40.0, 40.0),))
+    )
+    assert not np.array_equal(one, other)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,9 @@ def build(folder: Path, *, drop: tuple[str, ...] = (), same_tissue: SameTissue =
     return [folder / name for name in texts]
 
 
-def check(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[Problem]:
+def check(
+    folder: Path, *, same_tissue: SameTissue = NO_TISSUE, prompt_files: Mapping[str, str] | None = None
+) -> list[Problem]:
     """Everything that is wrong with a leaderboard; nothing is changed.
 
     Every score and count is recomputed from its overlap table, so an edited number is found and named.
@@ -65,6 +68,7 @@ def check(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[Problem]
     Args:
         folder: The leaderboard.
         same_tissue: As for `build`; when given, training data may only name datasets that are its keys.
+        prompt_files: Name to SHA-256 of the shipped prompt files; when given, records may name no others.
 
     Returns:
         Problems with file and field; empty when all is well.
@@ -73,6 +77,7 @@ def check(folder: Path, *, same_tissue: SameTissue = NO_TISSUE) -> list[Problem]
     try:
         problems += _other_numbers(folder)
         problems += _unknown_data(folder, same_tissue)
+        problems += [] if prompt_files is None else _other_prompts(folder, prompt_files)
         texts = _render(folder, same_tissue)
     except MitobenchError as error:
         return problems or [Problem(file=folder.name, field="", message=str(error))]
@@ -191,6 +196,21 @@ def _unknown_data(folder: Path, same_tissue: SameTissue) -> list[Problem]:
         for entry in load_entries(folder)
         for declared in entry.model.training_data
         if declared.partition("@")[0].replace("_", "-") not in same_tissue
+    ]
+
+
+def _other_prompts(folder: Path, shipped: Mapping[str, str]) -> list[Problem]:
+    """Records whose model was given prompts that nobody else is given."""
+    return [
+        Problem(
+            file=f"{entry.key}/{record.name.file}",
+            field=f"prediction.prompts.{name}",
+            message=f"is {digest!r}, but {shipped.get(name, 'no such file')!r} is shipped; predict again with that",
+        )
+        for entry in load_entries(folder)
+        for record in entry.records
+        for name, digest in record.prediction.prompts.items()
+        if shipped.get(name) != digest
     ]
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mitobench.benchmark.record import explain, parse_json, to_json
-from mitobench.benchmark.schema import STRICT, Count, DatasetKey, Key, Version
+from mitobench.benchmark.schema import STRICT, Count, DatasetKey, Key, PromptFile, Sha256, Version
 from mitobench.errors import FormatError
 
 MANIFEST = "prediction.json"
@@ -27,7 +27,8 @@ class Manifest:
         mitobench: Version of the package that wrote it.
         command: How to make it again.
         seconds: Wall time of the model by volume; empty when unknown.
-        schema: Version of this file.
+        prompts: Name to SHA-256 of the prompt files that the model was given; empty on track auto, or when not known.
+        schema: Version of this file; version 1 had no prompts and is still read.
     """
 
     dataset: DatasetKey
@@ -40,7 +41,8 @@ class Manifest:
     mitobench: str
     command: str = ""
     seconds: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    schema: Literal[1] = 1
+    prompts: dict[PromptFile, Sha256] = Field(default_factory=dict)
+    schema: Literal[1, 2] = 2
 
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)

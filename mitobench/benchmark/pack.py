@@ -7,6 +7,7 @@ from mitobench.arrays import ArraySource
 from mitobench.benchmark.answering import kind_on_track, volumes_asked
 from mitobench.benchmark.container import PredictionWriter, container_at, find_prediction
 from mitobench.benchmark.container.packing import Values, values_of
+from mitobench.benchmark.manifest import Manifest
 from mitobench.errors import BadInputError, PredictionNotFoundError
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Volume
@@ -56,13 +57,22 @@ def pack_prediction(
     values = {
         name: values_of(array, progress=progress, what=f"looking at {name}") for name, array in arrays.items()
     }
-    told = kind or said
+    told = kind or (said.kind if said else None)
     guessed: LabelKind = "instance" if any(found.several for found in values.values()) else "semantic"
     kind = kind_on_track(track, told or guessed, said=told is not None)
     for name, found in values.items():
         _check_ids(name, found)
-    fields = {"dataset": dataset, "version": version, "split": split, "track": track, "model": model}
-    writer = PredictionWriter(out, **fields, seed=seed, command=command)
+    writer = PredictionWriter(
+        out,
+        dataset=dataset,
+        version=version,
+        split=split,
+        track=track,
+        model=model,
+        seed=seed,
+        command=command,
+        prompts=said.prompts if said else {},
+    )
     for name, array in arrays.items():
         if not writer.has(name):
             writer.add(name, labels=array, kind=kind, largest=values[name].largest, progress=progress)
@@ -76,8 +86,8 @@ def _check_elsewhere(source: Path, out: Path) -> None:
 
 def _opened(
     source: Path | Mapping[str, ArraySource], volumes: Sequence[Volume]
-) -> tuple[LabelKind | None, dict[str, ArraySource]]:
-    """What the labels are said to mean, and the labels of every volume."""
+) -> tuple[Manifest | None, dict[str, ArraySource]]:
+    """What the prediction says of itself, and the labels of every volume."""
     names = [volume.name for volume in volumes]
     if not isinstance(source, Path | Mapping):
         raise BadInputError(
@@ -91,7 +101,7 @@ def _opened(
             f"{source} lacks {len(absent)} of {len(names)} volumes: {', '.join(absent)}. Add them; a container holds "
             "all volumes of its split."
         )
-    return found.manifest.kind if found.manifest else None, {v.name: found.open(v) for v in volumes}
+    return found.manifest, {v.name: found.open(v) for v in volumes}
 
 
 def _check_ids(name: str, found: Values) -> None:

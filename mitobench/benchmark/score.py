@@ -3,11 +3,12 @@
 import math
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +40,7 @@ from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import load_track
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics import OverlapTable, SurfaceTable, surface_scores
+from mitobench.prompts import STARTS
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Volume
 from mitobench.workers import Workers, open_workers
@@ -62,6 +64,7 @@ def score_prediction(
     seed: int | None = None,
     missing: Literal["error", "empty"] = "error",
     only_container: bool = False,
+    prompt_files: Mapping[str, str] = MappingProxyType({}),
     connectivity: Literal[6, 26] = 6,
     surfaces: bool = True,
     who: Who = "submitter",
@@ -83,6 +86,7 @@ def score_prediction(
         seed: Of the model; taken from prediction.json when None, else 0.
         missing: "empty" scores a volume that is not there as empty.
         only_container: See `container.open_prediction`.
+        prompt_files: Name to SHA-256 of the shipped prompt files.
         connectivity: Neighbours that join the voxels of a semantic side into objects.
         surfaces: Measure surfaces too. Memory and time grow with them; without it those scores are left out.
         who: Who runs this.
@@ -95,8 +99,8 @@ def score_prediction(
 
     Raises:
         UnknownNameError: No such track.
-        BadInputError: prediction.json is of another dataset, split or track, or a volume has no truth. The
-            errors of `open_prediction` are of this family too.
+        BadInputError: prediction.json is of another dataset, split or track, or names other prompts than are
+            shipped; or a volume has no truth. The errors of `open_prediction` are of this family too.
         RecordError: A name cannot stand in a record, such as a model key with capitals.
     """
     started = time.perf_counter()
@@ -105,6 +109,7 @@ def score_prediction(
     asked_for = volumes_asked(track, volumes)
     opened = open_prediction(path, volumes=asked_for, missing=missing, only_container=only_container)
     _check_same(opened, Path(path), dataset=dataset, version=version, split=split, track=track)
+    _check_prompts(opened, prompt_files, f"{dataset}@{version}", track)
     manifest = opened.manifest
     surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
 
@@ -191,6 +196,17 @@ def _check_same(opened: OpenPrediction, path: Path, **asked: str) -> None:
         )
 
 
+def _check_prompts(opened: OpenPrediction, shipped: Mapping[str, str], split: str, track: str) -> None:
+    """Refuse prompts that nobody else was given: their row would compare with no other."""
+    for name, digest in (opened.manifest.prompts if opened.manifest else {}).items():
+        fits = track in STARTS and name.startswith(f"{split}.{STARTS[track]}.")
+        if not fits or shipped.get(name) != digest:
+            raise BadInputError(
+                f"prediction.json says that the model was given the prompts {name} with sha256 {digest[:12]}..., which "
+                f"are none of those shipped for track {track!r} of {split}. Predict again with the shipped file."
+            )
+
+
 def _joined(kind: str, connectivity: Literal[6, 26]) -> Literal[6, 26] | None:
     return connectivity if kind == "semantic" else None
 
@@ -221,6 +237,7 @@ def _prediction(
         label_roots=roots,
         missing=missing,
         seconds=sum(seconds.values()) if seconds else None,
+        prompts=opened.manifest.prompts if opened.manifest else {},
     )
 
 

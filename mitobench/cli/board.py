@@ -31,9 +31,10 @@ def check(folder: Folder = None) -> None:
     from mitobench import entries
     from mitobench.benchmark import leaderboard as board
     from mitobench.datasets import same_tissue
+    from mitobench.datasets.prompt_files import read_index
 
     place = entries.leaderboard_folder(folder)
-    problems = board.check(place, same_tissue=same_tissue())
+    problems = board.check(place, same_tissue=same_tissue(), prompt_files=read_index())
     if problems:
         raise RecordError("\n".join([f"{len(problems)} problem(s) in {place}:", *map(str, problems)]))
     say(f"{place}: every record agrees with its table.")

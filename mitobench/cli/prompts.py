@@ -41,7 +41,7 @@ def check(dataset: Dataset) -> None:
 @prompts.command()
 def blind(
     dataset: Dataset,
-    track: Annotated[str, typer.Option(help="point, box, slice-point or slice-box.")],
+    track: Annotated[str, typer.Option(help="point, box, interactive, slice-point or slice-box.")],
     shape: Annotated[str, typer.Option(help="box or ellipse for boxes, disc for points.")],
     out: Annotated[Path, typer.Option(help="Folder for prediction.zarr.zip, or that file itself.")],
     seed: Annotated[int, typer.Option(help="Of the jitter.")] = 0,

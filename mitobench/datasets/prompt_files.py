@@ -10,6 +10,7 @@ import io
 import os
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from mitobench.components import as_objects
 from mitobench.datasets.split import Split, load_split
 from mitobench.errors import BadInputError, IntegrityError, UnknownNameError
-from mitobench.prompts import PROMPT_TRACKS, ObjectPrompt, draw_prompts
+from mitobench.prompts import PROMPT_TRACKS, STARTS, ObjectPrompt, draw_prompts
 from mitobench.volume import Labels, Volume
 
 FOLDER = Path(__file__).parent / "prompts"
@@ -31,6 +32,19 @@ COLUMNS = {
     "box": ("volume", "object_id", "z", "y_first", "x_first", "y_last", "x_last"),
 }
 """Columns of a file, by what its track hands out; whole voxels from the start of the split's box."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """Prompts as they are shipped.
+
+    Attributes:
+        files: Name and SHA-256 of the file that they stand in; goes into predictions and records.
+        by_volume: Prompts by volume; empty for a volume without objects.
+    """
+
+    files: dict[str, str]
+    by_volume: dict[str, list[ObjectPrompt]]
 
 
 def prompt_file_name(dataset: str, version: int, track: str, seed: int | None) -> str:
@@ -74,6 +88,37 @@ def load_prompts(
             "drawn once and never again, so that rows compare."
         )
     return prompts_from_csv(raw.decode(), track=track)
+
+
+def shipped_prompts(split: Split, track: str, *, seed: int | None = 0, folder: Path = FOLDER) -> Shipped:
+    """The prompts that everybody is given on a track of a split.
+
+    Args:
+        split: A test split.
+        track: A key of STARTS.
+        seed: Of the jitter; None for ideal prompts, a diagnostic.
+        folder: Where the files lie.
+
+    Raises:
+        BadInputError: No file is shipped for that split and track; says for which there is.
+        IntegrityError: The file is not the one in the index.
+    """
+    name = prompt_file_name(split.dataset, split.version, STARTS[track], seed)
+    index = read_index(folder)
+    if split.split != "test" or name not in index:
+        known = sorted({one.partition(".")[0] for one in index})
+        raise BadInputError(
+            f"No prompts are shipped for track {track!r} of {split.dataset}@{split.version} {split.split}. There are "
+            f"some for the test splits of {', '.join(known) or 'nothing'}. Maintainers draw those of another with "
+            f"`mitobench prompts build {split.dataset}`."
+        )
+    prompts = load_prompts(
+        split.dataset, track=STARTS[track], seed=seed, version=split.version, folder=folder
+    )
+    by_volume: dict[str, list[ObjectPrompt]] = {volume.name: [] for volume in split}
+    for one in prompts:
+        by_volume.setdefault(one.volume, []).append(one)
+    return Shipped(files={name: index[name]}, by_volume=by_volume)
 
 
 def read_index(folder: Path = FOLDER) -> dict[str, str]:

@@ -9,6 +9,7 @@ from mitobench.benchmark.check import Problem
 from mitobench.benchmark.entry import load_entries
 from mitobench.benchmark.model_card import MODEL
 from mitobench.datasets import same_tissue
+from mitobench.datasets.prompt_files import read_index
 from mitobench.errors import IntakeError, MitobenchError
 from mitobench.intake.fetch import check_link, fetch_file
 from mitobench.segmenter import Progress, no_progress
@@ -37,7 +38,7 @@ def drift(
     Returns:
         Problems of the records, dead links, and what the chosen entry no longer gives.
     """
-    problems = leaderboard.check(board, same_tissue=same_tissue())
+    problems = leaderboard.check(board, same_tissue=same_tissue(), prompt_files=read_index())
     entries = list(load_entries(board))
     for entry in entries:
         file = f"{entry.key}/{MODEL}"

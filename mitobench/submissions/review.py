@@ -13,6 +13,7 @@ from mitobench.benchmark.model_card import MODEL, read_model
 from mitobench.benchmark.ranking import HEADLINE, headline_ends
 from mitobench.benchmark.record import Record
 from mitobench.datasets import same_tissue
+from mitobench.datasets.prompt_files import read_index
 from mitobench.errors import MitobenchError
 from mitobench.intake.diff import Change, check_changes, kind_of
 from mitobench.intake.ladder import Actor, check_step
@@ -57,7 +58,10 @@ def review(
         problems += _record_problems(before / key, after / key, actor)
     if not is_maintainer:
         problems += _dispute_problems(after, changes, author)
-    problems += [str(problem) for problem in leaderboard.check(after, same_tissue=same_tissue())]
+    problems += [
+        str(problem)
+        for problem in leaderboard.check(after, same_tissue=same_tissue(), prompt_files=read_index())
+    ]
     if problems:
         return replace(report, problems=tuple(problem[:2000] for problem in problems[:200]))
     return replace(report, rows=_rows(after, key))

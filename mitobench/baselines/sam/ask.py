@@ -16,7 +16,14 @@ from mitobench.baselines.runtime import autocast, evaluating, torch_threads
 from mitobench.baselines.sam.finetune import PromptFree
 from mitobench.baselines.sam.model import AnySam, Embedding
 from mitobench.baselines.sam.predict import AutomaticSegmenter
-from mitobench.baselines.sam.prompts import Prompts, box_prompts, point_prompts
+from mitobench.baselines.sam.prompts import (
+    BACKGROUND,
+    FOREGROUND,
+    NO_POINT,
+    Prompts,
+    box_prompts,
+    point_prompts,
+)
 from mitobench.baselines.tiles import tile_starts
 from mitobench.errors import BadInputError
 from mitobench.segmenter import Segmenter
@@ -60,15 +67,19 @@ class SamView:
 
 
 class Place(NamedTuple):
-    """What is asked: a box, a point on the object, or both; in slice pixels.
+    """What is asked: a box, points on the object and beside it, or all of them; in slice pixels.
 
     Attributes:
         box_yx: (y_first, x_first, y_last, x_last).
-        point_yx: (y, x).
+        point_yx: (y, x), on the object.
+        more_yx: More points on it.
+        outside_yx: Points that do not belong to it.
     """
 
     box_yx: tuple[float, float, float, float] | None = None
     point_yx: tuple[float, float] | None = None
+    more_yx: tuple[tuple[float, float], ...] = ()
+    outside_yx: tuple[tuple[float, float], ...] = ()
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -133,7 +144,7 @@ class Slice:
         """One mask for each place, in their order; each is looked for in the tile whose middle is nearest.
 
         Args:
-            places: All boxes, all points, or all both.
+            places: All with a box or all without.
         """
         answers: dict[int, Answer] = {}
         groups: dict[tuple[int, int], list[int]] = {}
@@ -158,7 +169,7 @@ class Slice:
 
     def _ask_tile(self, corner: tuple[int, int], places: Sequence[Place]) -> NDArray[np.float32]:
         embedding, (rows, columns) = self._embedding(corner)
-        prompts = _prompts(places, corner, self._view.input / self._side).to(self._view.device)
+        prompts = _prompts(places, corner, self._side, self._view.input / self._side).to(self._view.device)
         three = self._view.three and prompts.boxes_xy is None
         masks = self._view.sam.decode(embedding, prompts, multimask=three)
         best = masks.iou[0].argmax(dim=-1)
@@ -194,14 +205,29 @@ def scaled_tile(tile: Tensor, scale: float) -> tuple[Tensor, tuple[int, int]]:
     return resize(tile[None, None], (4 * rows, 4 * columns)), (rows, columns)
 
 
-def _prompts(places: Sequence[Place], corner: tuple[int, int], scale: float) -> Prompts:
-    y, x = corner
-    points = np.array([one.point_yx for one in places if one.point_yx is not None], dtype=np.float32)
+def _prompts(places: Sequence[Place], corner: tuple[int, int], side: int, scale: float) -> Prompts:
     boxes = np.array([one.box_yx for one in places if one.box_yx is not None], dtype=np.float32)
-    as_points = point_prompts(points - (y, x), scale=scale) if len(points) else None
-    as_boxes = box_prompts(boxes - (y, x, y, x), scale=scale) if len(boxes) else None
+    as_boxes = box_prompts(boxes - (*corner, *corner), scale=scale) if len(boxes) else None
+    marks = [_marks(one, corner, side) for one in places]
+    most = max(map(len, marks))
+    if not most:
+        return Prompts(boxes_xy=None if as_boxes is None else as_boxes.boxes_xy)
+    padded = [[*some, *[(corner, NO_POINT)] * (most - len(some))] for some in marks]
+    points = np.array([point for some in padded for point, _ in some], dtype=np.float32)
+    points_xy = point_prompts(points - corner, scale=scale).points_xy
     return Prompts(
-        points_xy=None if as_points is None else as_points.points_xy,
-        point_labels=None if as_points is None else as_points.point_labels,
+        points_xy=None if points_xy is None else points_xy.reshape(1, len(places), most, 2),
+        point_labels=torch.tensor([[label for _, label in some] for some in padded])[None],
         boxes_xy=None if as_boxes is None else as_boxes.boxes_xy,
     )
+
+
+def _marks(place: Place, corner: tuple[int, int], side: int) -> list[tuple[tuple[float, float], int]]:
+    """The points of a place, each with what it says; those that the tile does not show are left out."""
+    inside = (() if place.point_yx is None else (place.point_yx,)) + place.more_yx
+    marks = [(point, FOREGROUND) for point in inside] + [(point, BACKGROUND) for point in place.outside_yx]
+    return [
+        (point, says)
+        for point, says in marks
+        if all(first <= at < first + side for at, first in zip(point, corner, strict=True))
+    ]

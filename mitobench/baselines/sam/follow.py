@@ -71,14 +71,14 @@ def segment_objects(
     """
     view = sam_view(segmenter)
     check_image(image)
-    canvas = _Canvas(image.shape)
+    canvas = Canvas(image.shape)
     sweeps = (1, -1) if through_z else (1,)
     for number, step in enumerate(sweeps):
         following: dict[int, Mask] = {}
         order = range(len(image))[::step]
         for done, (z, ready) in enumerate(_slices(view, image, order), start=1):
             own = [one for one in prompts if one.z == z]
-            found = _followed(ready, following) if through_z else {}
+            found = followed(ready, following) if through_z else {}
             found |= _first_answers(ready, own)
             for object_id, mask in found.items():
                 canvas.draw(z, object_id, mask)
@@ -87,11 +87,18 @@ def segment_objects(
     return Segmentation(labels=canvas.labels, kind="instance", probability=canvas.probability)
 
 
-class _Canvas:
+class Canvas:
+    """Labels of a volume, drawn mask by mask; where they overlap, the surer one lies on top.
+
+    Args:
+        shape: (z, y, x).
+    """
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.labels, self.probability = np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
 
     def draw(self, z: int, object_id: int, mask: Mask) -> None:
+        """Draw one object on one slice."""
         window = (z, *_window(mask))
         surer = mask.inside & (mask.sure > self.probability[window])
         self.labels[window][surer] = object_id
@@ -111,24 +118,25 @@ def _first_answers(ready: Slice, prompts: Sequence[ObjectPrompt]) -> dict[int, M
         own = [one for one in prompts if getattr(one, kind) is not None]
         answers = ready.ask([Place(box_yx=one.box_yx, point_yx=one.point_yx) for one in own])
         for one, answer in zip(own, answers, strict=True):
-            mask = _cut(answer)
+            mask = cut_mask(answer)
             if mask is not None:
                 found[one.object_id] = mask
     return found
 
 
-def _followed(ready: Slice, before: dict[int, Mask]) -> dict[int, Mask]:
+def followed(ready: Slice, before: dict[int, Mask]) -> dict[int, Mask]:
     """Masks of this slice that continue those of the slice before."""
     found = {}
-    answers = ready.ask([_question(mask) for mask in before.values()])
+    answers = ready.ask([question(mask) for mask in before.values()])
     for (object_id, mask), answer in zip(before.items(), answers, strict=True):
-        own = _cut(answer)
+        own = cut_mask(answer)
         if own is not None and continues(mask, own):
             found[object_id] = own
     return found
 
 
-def _question(mask: Mask) -> Place:
+def question(mask: Mask) -> Place:
+    """What is asked on the next slice: the box of a mask, slightly grown, and its deepest pixel."""
     (y, x), (height, width) = mask.corner, mask.inside.shape
     deepest = deepest_point(mask.inside)
     return Place(
@@ -167,7 +175,7 @@ def shared(one: Mask, other: Mask) -> int:
     return int(np.count_nonzero(np.logical_and(*cut)))
 
 
-def _cut(answer: Answer) -> Mask | None:
+def cut_mask(answer: Answer) -> Mask | None:
     """The mask of an answer, cut to its box; None when it is empty."""
     inside = answer.logits > 0
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))

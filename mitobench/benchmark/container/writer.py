@@ -4,8 +4,9 @@ import dataclasses
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mitobench.arrays import ArraySource
@@ -22,6 +23,7 @@ from mitobench.errors import BadInputError, ShapeError
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind
 
+NO_PROMPTS: Mapping[str, str] = MappingProxyType({})
 CONTAINER = "prediction.zarr.zip"
 """Name of the container in a prediction folder."""
 
@@ -40,6 +42,7 @@ class PredictionWriter:
         model: Key of the model.
         seed: Seed of the model.
         command: How to make it again; the plain `mitobench predict` line when None.
+        prompts: Name to SHA-256 of the prompt files that the model is given.
 
     Attributes:
         container: The file that `finish` writes.
@@ -59,6 +62,7 @@ class PredictionWriter:
         model: str,
         seed: int = 0,
         command: str | None = None,
+        prompts: Mapping[str, str] = NO_PROMPTS,
     ) -> None:
         path = Path(path)
         self._alone = path.suffix == ".zip"
@@ -73,6 +77,7 @@ class PredictionWriter:
             "model": model,
             "seed": seed,
             "command": typed if command is None else command,
+            "prompts": dict(prompts),
         }
         self._refuse_another()
         self._parts.mkdir(parents=True, exist_ok=True)
