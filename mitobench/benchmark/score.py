@@ -18,6 +18,7 @@ from mitobench import __version__
 from mitobench.arrays import ArraySource
 from mitobench.benchmark.answering import kind_on_track, track_answers, volumes_asked
 from mitobench.benchmark.answers import Answer
+from mitobench.benchmark.asked import check_prompts, check_same, check_truth
 from mitobench.benchmark.container import OpenPrediction, open_prediction
 from mitobench.benchmark.intervals import intervals
 from mitobench.benchmark.journal import Journal, VolumeNotes
@@ -38,9 +39,8 @@ from mitobench.benchmark.tables import (
 )
 from mitobench.benchmark.tiles import tile_counts
 from mitobench.benchmark.tracks import load_track
-from mitobench.errors import BadInputError, RecordError
+from mitobench.errors import RecordError
 from mitobench.metrics import OverlapTable, SurfaceTable, surface_scores
-from mitobench.prompts import STARTS
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind, Volume
 from mitobench.workers import Workers, open_workers
@@ -105,11 +105,11 @@ def score_prediction(
     """
     started = time.perf_counter()
     load_track(track)
-    _check_truth(volumes, dataset, split)
+    check_truth(volumes, dataset, split)
     asked_for = volumes_asked(track, volumes)
     opened = open_prediction(path, volumes=asked_for, missing=missing, only_container=only_container)
-    _check_same(opened, Path(path), dataset=dataset, version=version, split=split, track=track)
-    _check_prompts(opened, prompt_files, f"{dataset}@{version}", track)
+    check_same(opened, Path(path), dataset=dataset, version=version, split=split, track=track)
+    check_prompts(opened, prompt_files, f"{dataset}@{version}", track)
     manifest = opened.manifest
     surfaces = surfaces and all(volume.voxel_size_known for volume in volumes)
 
@@ -163,48 +163,6 @@ def score_prediction(
     if notes:
         notes.close()
     return record
-
-
-def _check_truth(volumes: Sequence[Volume], dataset: str, split: str) -> None:
-    if not volumes:
-        raise BadInputError(f"Split {split!r} of {dataset} has no volumes; nothing can be scored.")
-    hidden = [volume.name for volume in volumes if volume.labels is None]
-    if hidden:
-        raise BadInputError(
-            f"The truth of {', '.join(hidden)} in {dataset} {split} is not public, so it cannot be scored "
-            "here. Choose a split with labels."
-        )
-    kinds = sorted({volume.label_kind for volume in volumes})
-    if len(kinds) > 1:
-        raise BadInputError(
-            f"Split {split!r} of {dataset} mixes {' and '.join(kinds)} truth; expected one kind."
-        )
-
-
-def _check_same(opened: OpenPrediction, path: Path, **asked: str) -> None:
-    """Refuse to score a prediction of one split against the truth of another."""
-    if opened.manifest is None:
-        return
-    wrong = [
-        f"{field} {getattr(opened.manifest, field)!r}, not {value!r}"
-        for field, value in asked.items()
-        if getattr(opened.manifest, field) != value
-    ]
-    if wrong:
-        raise BadInputError(
-            f"{path}: prediction.json says {'; '.join(wrong)}. Score it as what it is, or predict again."
-        )
-
-
-def _check_prompts(opened: OpenPrediction, shipped: Mapping[str, str], split: str, track: str) -> None:
-    """Refuse prompts that nobody else was given: their row would compare with no other."""
-    for name, digest in (opened.manifest.prompts if opened.manifest else {}).items():
-        fits = track in STARTS and name.startswith(f"{split}.{STARTS[track]}.")
-        if not fits or shipped.get(name) != digest:
-            raise BadInputError(
-                f"prediction.json says that the model was given the prompts {name} with sha256 {digest[:12]}..., which "
-                f"are none of those shipped for track {track!r} of {split}. Predict again with the shipped file."
-            )
 
 
 def _joined(kind: str, connectivity: Literal[6, 26]) -> Literal[6, 26] | None:
