@@ -134,8 +134,10 @@ def write_pages(
         progress=progress,
     )
     if docs is not None:
+        from mitobench.benchmark.pages.learning import write_learning_page
         from mitobench.morphology.page import write_page
 
+        write_learning_page(target, docs.parent / "benchmarks" / "results")
         write_page(
             target,
             [volume for split in ("train", "val", "test") for volume in load_split("synthetic", split)],

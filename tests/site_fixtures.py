@@ -29,11 +29,13 @@ def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from split_toys import toy_split
 
     from mitobench.benchmark.pages import write_site_pages
+    from mitobench.benchmark.pages.learning import write_learning_page
     from mitobench.morphology.page import write_page
 
     root = tmp_path_factory.mktemp("site")
     write_site_pages(root / "docs", docs_in=REPOSITORY / "docs", **site_fakes.arguments(root / "leaderboard"))
     write_page(root / "docs", toy_split())
+    write_learning_page(root / "docs", root / "nothing")
     config = {
         "INHERIT": str(REPOSITORY / "mkdocs.yml"),
         "theme": {"custom_dir": str(REPOSITORY / "mitobench/benchmark/pages/assets/theme")},

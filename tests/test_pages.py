@@ -4,6 +4,7 @@ import csv
 import html as standard_html
 import io
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ from mitobench.benchmark.pages.comparison import best_control, forest, grouped
 from mitobench.benchmark.pages.facts import DuelFacts
 from mitobench.benchmark.pages.history import best_so_far, best_so_far_plot, history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
+from mitobench.benchmark.pages.learning import write_learning_page
 from mitobench.benchmark.pages.sources import read_curve
 from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.benchmark.tracks import TRACKS
@@ -375,3 +377,20 @@ def test_curve_keeps_what_is_drawn(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"step": [1, 2], "train_loss": [0.5, 0.25], "other": "x"}')
     assert read_curve(path) == {"step": [1.0, 2.0], "train_loss": [0.5, 0.25], "val_step": [], "val_iou": []}
+
+
+def test_learning_curves_are_shown_where_they_were_measured(tmp_path: Path) -> None:
+    """Drawing and table of the benchmark, under the title of the page; else the command that makes them."""
+    write_learning_page(tmp_path, tmp_path / "nothing")
+    assert "Not measured yet" in (tmp_path / "labels.md").read_text()
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "learning_curves.svg").write_text("<svg/>")
+    (results / "learning_curves.md").write_text("# Learning curves\n\n| model | 1 slices |\n|---|---|\n")
+    write_learning_page(tmp_path, results)
+    page = (tmp_path / "labels.md").read_text()
+    assert (tmp_path / "learning_curves.svg").read_text() == "<svg/>"
+    assert "](learning_curves.svg)" in page
+    assert page.endswith("| model | 1 slices |\n|---|---|\n")
+    assert re.findall(r"^# .*", page, re.MULTILINE) == ["# How far few labels go"]
+    assert "Not measured" not in page
