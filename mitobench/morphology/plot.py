@@ -38,7 +38,7 @@ def draw_rows(rows: Sequence[Row], path: Path) -> None:
     size, _, roundness, length = list(columns.values())[2:6]
     figure = Figure(figsize=(9, 6.5), dpi=120)
     # laid out by hand: finding room for every label takes matplotlib longer than drawing
-    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.08, top=0.92, hspace=0.3, wspace=0.2)
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.08, top=0.92, hspace=0.3, wspace=0.25)
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 2)
     _histogram(panels[0, 0], rows, size, log=True)

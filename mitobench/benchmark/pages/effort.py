@@ -15,8 +15,8 @@ _LEAD = (
 )
 _NOTHING = "No row of the board says how many prompts its objects were given."
 _LEFT, _TOP, _WIDTH, _HEIGHT = 48.0, 14.0, 560.0, 220.0
-_STEP = 11.0
-"""Pixels between two numbers beside marks that lie on each other."""
+_STEP, _ASIDE = 11.0, 14.0
+"""Pixels, up and aside, between two numbers beside marks that lie on each other."""
 
 
 def effort_section(board: Board, track_cards: Mapping[str, TrackCard]) -> str:
@@ -113,8 +113,8 @@ def _marks(row: Row, number: int, most: float, taken: list[tuple[float, float]])
             mark = f'<line class="mb-range-{kind}" x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}"/>{mark}'
         drawn += f"<g><title>{text(words)}</title>{mark}</g>"
     x, y = places[-1]
-    while any(abs(x - one) < 2 and abs(y - other) < _STEP for one, other in taken):
-        y += 1
+    while any(abs(x - one) < _ASIDE and abs(y - other) < _STEP for one, other in taken):
+        x += _ASIDE
     taken.append((x, y))
     return drawn + f'<text class="mb-number" x="{x + 9:.1f}" y="{y + 4:.1f}">{number}</text>'
 

@@ -59,9 +59,8 @@ def scores_section(
         )
     if len(plain) < len(rows):
         lines = [[*_where(row, track_cards), *_given(row, row.given)] for row in rows if row.given]
-        parts.append(
-            html.table(_GIVEN_HEAD, lines, caption="With prompts from the truth: scores of the given objects")
-        )
+        words = "With prompts from the truth: scores of the given objects"
+        parts.append(f"<p><b>{words}</b></p>" + html.table(_GIVEN_HEAD, lines, caption=words))
     parts.append(_seeds(entry, rows, cards, track_cards))
     return "".join(parts)
 
@@ -128,7 +127,8 @@ def _seeds(
     if not lines:
         return ""
     head = ["Dataset", "Track", "Seed", *(text(card.label) for card in cards)]
-    return html.table(head, lines, caption="Seed by seed; deviation: standard deviation over the seeds")
+    words = "Seed by seed; deviation: standard deviation over the seeds"
+    return f"<p><b>{words}</b></p>" + html.table(head, lines, caption=words)
 
 
 def _of(of: object, values: Sequence[float | None]) -> str:

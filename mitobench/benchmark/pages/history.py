@@ -111,7 +111,7 @@ def _feed(rows: Iterable[Row]) -> str:
     lines = [
         [
             f'<a href="entries/{text(row.entry)}.html">{text(row.name)}</a>',
-            text(row.date),
+            f'<span class="mb-day">{text(row.date)}</span>',
             f"{text(row.dataset)}@{text(row.version)}",
             text(row.track),
             html.number(row.headline),

@@ -54,7 +54,7 @@ def ranking_table(
     )
     return (
         '<div class="mb-scroll mb-board-scroll" role="region" tabindex="0" aria-label="Leaderboard table">'
-        f'<table class="mb-table mb-ranking"><caption>{_CAPTION}</caption>'
+        f'<table class="mb-table mb-ranking"><caption><span>{_CAPTION}</span></caption>'
         f"<thead><tr>{''.join(heads)}</tr></thead>{bodies}</table></div>"
     )
 

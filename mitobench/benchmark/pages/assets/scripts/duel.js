@@ -73,9 +73,14 @@
   /* IoU of every true object in both, a point each; above the diagonal the second is better. */
   const scatter = (truth, first, second, names) => {
     const svg = drawn("svg", { class: "mb-plot mb-duel-plot", viewBox: "0 0 240 240", role: "img", "aria-label": `IoU of every object in ${names.join(" and ")}` });
-    svg.append(drawn("path", { class: "mb-grid", d: "M20 10V220H230M20 220L230 10", fill: "none" }));
+    svg.append(drawn("path", { class: "mb-grid", d: "M30 10V220H230M30 220L230 20", fill: "none" }));
+    for (const tick of [0, 0.5, 1]) {
+      const [right, up] = [drawn("text", { class: "mb-tick", x: 30 + 200 * tick, y: 233, "text-anchor": "middle" }), drawn("text", { class: "mb-tick", x: 26, y: 223 - 200 * tick, "text-anchor": "end" })];
+      for (const one of [right, up]) one.textContent = String(tick);
+      svg.append(right, up);
+    }
     truth.forEach((one, at) => {
-      const place = { class: "mb-dot-baseline", cx: 20 + 210 * first[at], cy: 220 - 210 * second[at], r: 2 + Math.min(5, Math.cbrt(one.voxels) / 12) };
+      const place = { class: "mb-dot-baseline", cx: 30 + 200 * first[at], cy: 220 - 200 * second[at], r: 2 + Math.min(5, Math.cbrt(one.voxels) / 12) };
       svg.append(drawn("circle", place, `object ${one.id}: ${shown(first[at])} and ${shown(second[at])}`));
     });
     return element("figure", [svg, element("figcaption", `Each point is a true object: right, its IoU with ${names[0]}; up, with ${names[1]}.`)], { class: "mb-figure" });
@@ -119,7 +124,7 @@
         table(["Score", ...names], [[group.given ? "mean IoU of the given objects" : "IoU", shown(pair[0].iou), shown(pair[1].iou)], ["objects won", String(won.first), String(won.second)]], "Both entries"),
         element("p", [
           element("b", `Difference ${shown(found.value)}${ends}`),
-          ` on ${found.units} ${group.given ? "given objects" : "tiles"}: ${apart ? "the interval leaves out 0" : "not told apart"}. ${won.draw} objects are a draw.`,
+          ` on ${found.units} ${group.given ? "given objects" : "tiles"}: ${apart ? "the interval leaves out 0" : "not told apart"}. Draws: ${won.draw} of ${group.truth.length} objects.`,
         ]),
         scatter(group.truth, pair[0].objects, pair[1].objects, names),
         element("h2", "Where they disagree most"),
