@@ -3,15 +3,19 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmark_fakes import add_entry, blobs, model_toml, score, volume, write_prediction
+from typer.testing import CliRunner
 
 from mitobench.benchmark import leaderboard
 from mitobench.benchmark.record import Record
+from mitobench.cli import app
 from mitobench.datasets import same_tissue
 from mitobench.errors import FetchError, IntakeError
 from mitobench.intake.diff import Change, check_changes
@@ -266,6 +270,79 @@ def test_what_cannot_be_fetched_is_refused(uploaded: Path, tmp_path: Path) -> No
 
     (answer,) = rescore_entry(uploaded, tmp_path, fetch=dead)
     assert (answer.result, answer.details) == ("refused", ("https://zenodo.org/p.zip answers 404",))
+
+
+def test_strangers_are_scored_by_a_capped_command(
+    uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line of that process is understood, opens nothing but containers, and scores what the record says."""
+    said = Record.read(uploaded / f"{STEM}.json")
+    asked: dict[str, Any] = {}
+    caps: dict[str, Any] = {}
+
+    @contextmanager
+    def capped(**given: Any) -> Iterator[None]:
+        caps.update(given)
+        yield
+
+    monkeypatch.setattr("mitobench.intake.limits.capped", capped)
+    monkeypatch.setattr("mitobench.api.score", lambda path, **given: asked.update(given, path=path) or said)
+    words = rescoring.score_words(said, tmp_path / "p.zarr.zip", tmp_path / "out.json")
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert caps == {"memory_bytes": 8_000_000_000, "cpu_seconds": 14_400}
+    expected = {"dataset": "fake", "split": "test", "track": "auto", "version": 1, "model": "sent", "seed": 0}
+    assert expected.items() <= asked.items()
+    assert asked["only_container"] is True
+    assert asked["surfaces"] is True
+    assert asked["missing"] == "error"
+    assert Record.read(tmp_path / "out.json") == said
+    part = said.changed(
+        outlines=None,
+        scores={key: value for key, value in said.scores.items() if key != "hd95"},
+        prediction=replace(said.prediction, missing=("a",), label_roots={}),
+    )
+    words = rescoring.score_words(part, tmp_path / "p.zarr.zip", tmp_path / "out.json")
+    assert "--no-surfaces" in words
+    assert words[words.index("--missing") + 1] == "empty"
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("import sys; print('noise\\nError: it is a bomb', file=sys.stderr); sys.exit(2)", "it is a bomb"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
+        ("import sys; sys.exit(3)", "code 3"),
+    ],
+)
+def test_a_scoring_that_ends_badly_is_told(
+    uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, told: str
+) -> None:
+    """What it said, or the signal that ended it, stands in the report; nothing that was fetched stays."""
+    real = subprocess.run
+    monkeypatch.setattr(
+        rescoring.subprocess, "run", lambda words, **given: real([words[0], "-c", program], **given)
+    )
+    (answer,) = rescore_entry(uploaded, tmp_path, fetch=_fetched)
+    assert answer.result == "refused"
+    assert told in answer.details[0]
+    assert not (tmp_path / "prediction.zarr.zip").exists()
+
+
+def test_a_scoring_that_stands_still_is_ended(
+    uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it longer than the job that waits may take."""
+    waited: list[float] = []
+
+    def stands_still(words: list[str], *, timeout: float, **_: Any) -> None:
+        waited.append(timeout)
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.setattr(rescoring.subprocess, "run", stands_still)
+    (answer,) = rescore_entry(uploaded, tmp_path, fetch=_fetched)
+    assert answer.result == "refused"
+    assert "did not come back" in answer.details[0]
+    assert waited == [9000]
 
 
 def test_differences_leave_out_who_scored(uploaded: Path) -> None:

@@ -42,20 +42,36 @@ def score(
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler whose workers count, such as tcp://10.0.0.1:8786.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Key for the record; what the prediction says by default.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the model; what the prediction says by default.")
+    ] = None,
+    max_memory_gb: Annotated[
+        float | None, typer.Option(help="Stop when this process needs more memory of its own.")
+    ] = None,
+    max_cpu_seconds: Annotated[
+        int | None, typer.Option(help="Stop when it has computed for longer, all threads together.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Print every metric, not the main ones.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a prediction against the truth of a split."""
     from mitobench import api
+    from mitobench.intake.limits import capped
     from mitobench.metrics import METRICS
 
-    with progress_bar() as progress:
+    memory = None if max_memory_gb is None else int(max_memory_gb * 1e9)
+    with capped(memory_bytes=memory, cpu_seconds=max_cpu_seconds), progress_bar() as progress:
         record = api.score(
             path,
             dataset=dataset,
             split=split,
             track=track,
             version=version,
+            model=model,
+            seed=seed,
             missing=_missing(missing),
             only_container=only_container,
             surfaces=surfaces,

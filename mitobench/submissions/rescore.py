@@ -1,5 +1,9 @@
-"""Stage B: fetch the uploaded predictions of an entry and score the very bytes that were hashed."""
+"""Stage B: fetch the uploaded predictions of an entry and score the bytes that were hashed, in a capped process."""
 
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +11,7 @@ from typing import Any
 from mitobench.benchmark.model_card import MODEL, PredictionFile, read_model
 from mitobench.benchmark.names import RecordName
 from mitobench.benchmark.record import Record
-from mitobench.errors import MitobenchError
+from mitobench.errors import IntakeError, MitobenchError
 from mitobench.intake.fetch import fetch_file
 from mitobench.intake.report import Rescore
 from mitobench.segmenter import Progress, no_progress
@@ -15,6 +19,12 @@ from mitobench.segmenter import Progress, no_progress
 SAID_BY_WHO_SCORED = frozenset({"provenance", "status"})
 """Fields that differ from machine to machine, or that say who vouches."""
 MOST_DETAILS = 40
+MEMORY_GB = 8.0
+"""Most memory of a process that scores a stranger's file; a standard runner has 16. What we measured needs below 2."""
+CPU_SECONDS = 4 * 3600
+"""Most computing of it, all threads together."""
+WALL_SECONDS = 9000
+"""Longest wait for it, should it stand still; the job that waits has three hours."""
 Fetch = Callable[..., Path]
 """Signature of `intake.fetch.fetch_file`."""
 
@@ -62,32 +72,69 @@ def _rescore(entry: Path, file: PredictionFile, work: Path, fetch: Fetch, progre
 
 
 def score_again(said: Record, container: Path, *, progress: Progress = no_progress) -> Record:
-    """Score a container as the record says that it was scored.
+    """Score a container as the record says that it was scored, in a process of its own with capped memory and time.
 
     Args:
         said: The record.
         container: Canonical container of a stranger.
-        progress: Told about finished slabs.
+        progress: Told before and after.
 
     Raises:
-        MitobenchError: Whatever the reader or the scorer refuses.
+        IntakeError: Whatever the reader or the scorer refuses, or a cap that was reached.
     """
-    from mitobench import api
+    progress(0, 1, "scoring again")
+    with tempfile.TemporaryDirectory(prefix="mitobench-") as temporary:
+        out = Path(temporary) / said.name.file
+        # the words are fixed or have passed the schema of a record; no shell sees them
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "mitobench", *score_words(said, container, out)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=WALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise IntakeError(f"Scoring was ended: it did not come back within {WALL_SECONDS} s.") from None
+        if done.returncode:
+            raise IntakeError(_why_ended(done.returncode, done.stderr))
+        progress(1, 1, "scoring again")
+        return Record.read(out)
 
+
+def score_words(said: Record, container: Path, out: Path) -> list[str]:
+    """The command that scores a container as a record says that it was scored.
+
+    Args:
+        said: The record.
+        container: Canonical container of a stranger.
+        out: Where its record is to be written.
+    """
     name = RecordName.parse(said.name.file)
-    return api.score(
-        container,
-        dataset=name.dataset,
-        split=said.split,
-        track=name.track,
-        version=int(name.version) if name.version.isdigit() else None,
-        model=said.model,
-        seed=name.seed,
-        missing="empty" if said.prediction.missing else "error",
-        only_container=True,
-        surfaces=said.outlines is not None or "hd95" in said.scores,
-        progress=progress,
-    )
+    surfaces = said.outlines is not None or "hd95" in said.scores
+    options = {
+        "--dataset": name.dataset,
+        "--split": said.split,
+        "--track": name.track,
+        "--model": said.model,
+        "--seed": str(name.seed),
+        "--missing": "empty" if said.prediction.missing else "error",
+        "--out": str(out),
+        "--max-memory-gb": str(MEMORY_GB),
+        "--max-cpu-seconds": str(CPU_SECONDS),
+        **({"--version": name.version} if name.version.isdigit() else {}),
+    }
+    flags = ["--only-container", "--surfaces" if surfaces else "--no-surfaces"]
+    return ["score", str(container), *(word for pair in options.items() for word in pair), *flags]
+
+
+def _why_ended(code: int, said: bytes) -> str:
+    """What a scoring that failed said last, or which signal ended it."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"Scoring was ended by {name}; it needed more than {MEMORY_GB:g} GB or {CPU_SECONDS} s of computing."
+    text = said.decode("utf-8", "replace").rpartition("Error: ")[2].strip()
+    return text[-2000:] or f"Scoring ended with code {code} and said nothing."
 
 
 def record_differences(said: Record, found: Record) -> Iterator[str]:
