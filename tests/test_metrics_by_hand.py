@@ -232,6 +232,7 @@ def test_matching_below_one_half_is_refused():
         ([(1, 1, 4), (1, 2, 3), (1, 3, 3)], {"true_split": 1, "pred_split": 3}),
         ([(1, 1, 5), (2, 1, 5), (3, 1, 5)], {"true_merged": 3, "pred_merged": 1}),
         ([(1, 1, 4), (1, 0, 6), (0, 1, 6)], {"true_boundary": 1, "pred_boundary": 1}),
+        ([(1, 0, 18), (1, 1, 2), (0, 1, 2)], {"true_boundary": 1, "pred_boundary": 1}),  # half is not most
         ([(1, 1, 8), (1, 2, 2)], {"pred_split": 1}),
         ([(1, 1, 8), (2, 1, 2)], {"true_merged": 1}),
     ],

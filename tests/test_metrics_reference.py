@@ -255,6 +255,16 @@ def test_areas_inside_a_cell():
     assert areas[1] == areas[254] == pytest.approx(triangle)
     assert areas[0b00000011] == pytest.approx(4 * math.hypot(1, 1.5))
     assert areas[0b10000001] == pytest.approx(2 * triangle)
+    # loops of more than three edges are filled as surface-distance 0.1 fills them, whose table has these sums
+    assert areas.sum() == pytest.approx(2154.150487382129)
+    assert (areas**2).sum() == pytest.approx(21499.558323032783)
+
+
+def test_lengths_inside_a_cell_of_four_pixels():
+    """One corner cut off, half a cell, two corners across: by the code of the corners inside."""
+    one, across = math.hypot(1.5, 2), 2 * math.hypot(1.5, 2)
+    expected = [0, one, one, 4, one, 3, across, one, one, across, 3, one, 4, one, one, 0]
+    assert cell_lengths((3, 4)).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -65,3 +65,26 @@ def test_distances_are_those_of_looking_at_all_pairs(monkeypatch, size):
     for amount, nearest_nm in ((found.true, apart.min(axis=1)), (found.pred, apart.min(axis=0))):
         assert np.allclose(np.repeat(found.nm, amount.astype(int)), np.sort(nearest_nm), rtol=1e-12)
     assert np.isclose(np.diff(found.nm), 0).sum() == 0
+
+
+@pytest.mark.parametrize("end", [63, 64, 65, 128])
+def test_borders_are_found_where_words_of_bits_end(end):
+    """A box that ends at, before and behind the last voxel of a word of 64."""
+    mask = np.zeros((6, 9, 140), np.bool_)
+    mask[1:5, 2:8, 5:end] = True
+    mask[2, 5, end + 1 :] = True
+    found = surface_table(
+        labels_true=mask, labels_pred=mask, voxel_size_nm=(5, 5, 5), cells=False, band_nm=None
+    )
+    assert found.border.true.sum() == (mask & ~ndimage.binary_erosion(mask)).sum()
+
+
+def test_far_from_everything_is_infinitely_far():
+    """Nothing on the other side of a large volume; and cells beyond the largest distance that was asked for."""
+    mask, none = np.zeros((2, 40, 60, 60), np.bool_)
+    mask[3:6, 3:6, 3:6] = True
+    how = {"voxel_size_nm": (8, 4, 4), "band_nm": None, "cells_within_nm": 170}
+    assert np.isinf(surface_table(labels_true=mask, labels_pred=none, **how).border.nm).all()
+    away = np.roll(mask, (30, 50, 50), axis=(0, 1, 2))
+    assert np.isinf(surface_table(labels_true=mask, labels_pred=away, **how).cells.nm).all()
+    assert np.isfinite(surface_table(labels_true=mask, labels_pred=away, **how).border.nm).all()

@@ -34,6 +34,18 @@ def stored(path, array, chunks):
 
 
 @pytest.mark.parametrize(
+    "asked", [[(3, 6)], [(10, 13), (11, 20)], [(0, 4), (2, 9), (7, 20)], [(9, 10), (4, 12), (1, 20)]]
+)
+@pytest.mark.parametrize("chunks", [(8, 5, 7), (4, 11, 16), (20, 1, 30)])
+def test_slices_are_read_wherever_they_start(tmp_path, asked, chunks):
+    """Inside a row of chunks too, over several of them, and back; chunks that share bytes and those that do not."""
+    mask = np.random.default_rng(0).random((20, 11, 30)) < 0.5
+    reader = readable(stored(tmp_path / "mask", mask.astype(np.uint8) * 7, chunks))
+    for start, stop in asked:
+        assert np.array_equal(reader[start:stop], mask[start:stop])
+
+
+@pytest.mark.parametrize(
     "chunks", [((4, 8, 8), (4, 8, 8)), ((5, 7, 34), (3, 30, 4)), ((13, 30, 34), (3, 8, 9))]
 )
 def test_zarr_arrays_give_the_table_of_arrays_in_memory(tmp_path, chunks):

@@ -30,6 +30,22 @@ def known_bits(
 ) -> tuple[Words, Words]:
     """Foreground and background of some slices; what is unknown is neither.
 
+    Args and context as for `foreground_bits`.
+    """
+    inside, known = foreground_bits(labels, ignore, z0, z1, faces=faces, around=around)
+    return inside, outside_of(inside, known)
+
+
+def outside_of(inside: Words, known: Words | None) -> Words:
+    """Background, from what `foreground_bits` gave."""
+    return ~inside if known is None else known & ~inside
+
+
+def foreground_bits(
+    labels: Labels, ignore: Mask | None, z0: int, z1: int, *, faces: Faces, around: tuple[int, int]
+) -> tuple[Words, Words | None]:
+    """Foreground of some slices, and which voxels are known.
+
     Args:
         labels: (z, y, x), non-zero = foreground.
         ignore: True where nothing counts.
@@ -39,30 +55,35 @@ def known_bits(
         around: Slices and rows of context on either side.
 
     Returns:
-        (slices, rows, words) of both, context included.
+        (slices, rows, words) of both, context included; None where all is known.
     """
     deep, wide = around
     low, high = max(z0 - deep, 0), min(z1 + deep, labels.shape[0])
     shape = (z1 - z0 + 2 * deep, labels.shape[1] + 2 * wide, -(-labels.shape[2] // 64) + 2)
     core = slice(low - z0 + deep, high - z0 + deep), slice(wide, wide + labels.shape[1])
     inside: Words = np.zeros(shape, _WORD)
-    _put(inside[core], np.asarray(labels[low:high]) != 0)
+    _put(inside[core], labels, low, high)
     if ignore is None and faces == "closed":
-        return inside, ~inside
+        return inside, None
     known: Words = np.full(shape, _ALL if faces == "closed" else 0, _WORD)
     if faces == "open":
-        _put(known[core], np.ones((1, 1, labels.shape[2]), np.bool_))
+        _put(known[core], np.broadcast_to(np.True_, labels.shape), low, high)
     if ignore is not None:
         void: Words = np.zeros(shape, _WORD)
-        _put(void[core], np.asarray(ignore[low:high]) != 0)
+        _put(void[core], ignore, low, high)
         known &= ~void
         inside &= known
-    return inside, known & ~inside
+    return inside, known
 
 
-def _put(words: Words, mask: Mask) -> None:
-    packed = np.packbits(mask, axis=-1, bitorder="little")
-    words.view(np.uint8)[..., 8 : 8 + packed.shape[-1]] = packed
+def _put(words: Words, labels: Any, low: int, high: int) -> None:
+    """Write the foreground of slices low to high; a reader that holds bits hands them over as they are."""
+    room = words.view(np.uint8)[..., 8 : 8 + -(-labels.shape[2] // 8)]
+    if hasattr(labels, "packed"):
+        room[:] = labels.packed(low, high)
+        return
+    for z in range(low, high):  # slice by slice, which takes little memory
+        room[z - low] = np.packbits(np.asarray(labels[z : z + 1])[0] != 0, axis=-1, bitorder="little")
 
 
 def before(words: Words) -> Words:

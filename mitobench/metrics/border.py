@@ -41,10 +41,10 @@ class Places:
         return slice(int(self.start[z0]), int(self.start[z1]))
 
     def cut(self, z0: int, z1: int) -> "Places":
-        """Slices z0 to z1 alone."""
+        """Slices z0 to z1 alone, which do not keep the others in memory."""
         which = self.between(z0, z1)
         start = self.start[z0 : z1 + 1] - self.start[z0]
-        return Places((z1 - z0, *self.shape[1:]), start, self.within[which], self.code[which])
+        return Places((z1 - z0, *self.shape[1:]), start, self.within[which].copy(), self.code[which].copy())
 
     def codes(self, which: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Codes of some places."""
@@ -52,7 +52,7 @@ class Places:
 
     def index(self, which: slice | NDArray[np.intp] = slice(None)) -> NDArray[np.int64]:
         """(n, 3) coordinates (z, y, x) of some places."""
-        positions = np.arange(len(self))[which]
+        positions = np.arange(*which.indices(len(self))) if isinstance(which, slice) else which
         within = self.within[which].astype(np.int64)
         z = np.searchsorted(self.start, positions, side="right") - 1
         return np.stack([z, within // self.shape[2], within % self.shape[2]], axis=1)

@@ -118,9 +118,11 @@ def surface_table(
     for slab in slabs:
         band += slab.band
     amount = cell_lengths(how.voxel_size_nm[1:]) if flat else cell_areas(how.voxel_size_nm)
+    surfaces = [slab.border for slab in slabs], [slab.cells for slab in slabs if slab.cells]
+    del slabs  # their places go where they are joined
     return SurfaceTable(
-        border=distances_of([slab.border for slab in slabs], how.border_ruler, np.ones(1)),
-        cells=distances_of([slab.cells for slab in slabs if slab.cells], how.cell_ruler, amount),
+        border=distances_of(surfaces[0], how.border_ruler, np.ones(1)),
+        cells=distances_of(surfaces[1], how.cell_ruler, amount),
         band=band,
         cells_within_nm=cells_within_nm,
     )

@@ -14,6 +14,9 @@ from mitobench.metrics.overlap import OverlapTable, reduced
 from mitobench.metrics.runs import aligned_parts, pair_runs
 from mitobench.volume import Labels, Mask
 
+SHARED = 1 << 25
+"""Voxels from which compiled loops run in threads; below, threads wait for memory as one would."""
+
 
 def overlap_table(
     *, labels_true: Labels | Mask, labels_pred: Labels | Mask, ignore: Mask | None = None
@@ -70,6 +73,8 @@ def _compiled_table(labels_true: NDArray[Any], labels_pred: NDArray[Any]) -> Ove
         _check_signs(*ids)
         return OverlapTable.from_arrays(true_ids, pred_ids, voxels)
 
+    if labels_true.size < SHARED:
+        return OverlapTable.sum(map(count, aligned_parts([labels_true, labels_pred], workers=1)))
     workers = min(4, os.cpu_count() or 1)
     tables: list[OverlapTable] = []
     pending: collections.deque[Future[OverlapTable]] = collections.deque()

@@ -66,6 +66,8 @@ class Pairs:
             )
         left, right = 100 * self.shared, percent * self.union
         good = left > right if strict else left >= right
+        if strict or percent > 50:
+            return good
         for index in (self.true_index, self.pred_index):
             rows = np.flatnonzero(good)
             _, first = np.unique(index[rows], return_index=True)

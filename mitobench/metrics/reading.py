@@ -58,15 +58,24 @@ class ForegroundReader:
     def __getitem__(self, slices: slice) -> NDArray[np.bool_]:
         """Foreground of slices start to stop."""
         start, stop, _ = slices.indices(self.shape[0])
+        bits = self.packed(start, stop)
+        return np.unpackbits(bits, axis=-1, count=self.shape[2], bitorder="little").view(np.bool_)
+
+    def packed(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """(slices, rows, bytes) of slices start to stop, eight voxels of a row to a byte, the first the lowest bit."""
+        edge = int(self.source.chunks[0])
         if not self._from <= start <= self._from + len(self._bits):
-            self._bits, self._from = self._bits[:0], start - start % int(self.source.chunks[0])
+            self._bits, self._from = self._bits[:0], start - start % edge
         have = self._from + len(self._bits)
         if have < stop:
-            kept, self._from = self._bits[start - self._from :].copy(), start  # frees what was passed
-            self._bits = kept
-            self._bits = np.concatenate([kept, self._read(have, stop)])
-        bits = self._bits[start - self._from : stop - self._from]
-        return np.unpackbits(bits, axis=-1, count=self.shape[2], bitorder="little").view(np.bool_)
+            first = min(start, have)
+            rows = self._empty(min(-(-stop // edge) * edge, self.shape[0]) - first)
+            kept = len(self._bits) - (first - self._from)
+            rows[:kept] = self._bits[first - self._from :]
+            self._bits, self._from = rows[:kept], first  # frees what was passed
+            self._read(rows[kept:], have)
+            self._bits = rows
+        return self._bits[start - self._from : stop - self._from]
 
     def forget(self) -> None:
         """Free what was read; later slices are read as ever."""
@@ -75,27 +84,26 @@ class ForegroundReader:
     def _empty(self, slices: int) -> NDArray[np.uint8]:
         return np.empty((slices, self.shape[1], -(-self.shape[2] // 8)), np.uint8)
 
-    def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """The rows of chunks that hold some slices, each line of chunks along x decoded by one of several threads."""
+    def _read(self, rows: NDArray[np.uint8], start: int) -> None:
+        """Fill in the rows of chunks from a slice on, each line of chunks along x decoded by one of several threads."""
         z_edge, y_edge, x_edge = (int(edge) for edge in self.source.chunks)
-        stop = min(-(-stop // z_edge) * z_edge, self.shape[0])
-        rows = self._empty(stop - start)
+        x_step = math.lcm(x_edge, 8)  # whole bytes
 
         def read(corner: tuple[int, int]) -> None:
             z, y = (
                 slice(at, min(at + edge, end))
-                for at, edge, end in zip(corner, (z_edge, y_edge), (stop, self.shape[1]), strict=True)
+                for at, edge, end in zip(
+                    corner, (z_edge, y_edge), (start + len(rows), self.shape[1]), strict=True
+                )
             )
-            line = np.empty((z.stop - z.start, y.stop - y.start, self.shape[2]), np.bool_)
-            for x in range(0, self.shape[2], x_edge):
-                part = slice(x, min(x + x_edge, self.shape[2]))
-                np.not_equal(self.source[z, y, part], 0, out=line[:, :, part])
-            rows[z.start - start : z.stop - start, y] = np.packbits(line, axis=-1, bitorder="little")
+            for x in range(0, self.shape[2], x_step):
+                part = np.asarray(self.source[z, y, x : x + x_step]) != 0
+                packed = np.packbits(part, axis=-1, bitorder="little")
+                rows[z.start - start : z.stop - start, y, x // 8 : x // 8 + packed.shape[-1]] = packed
 
-        corners = itertools.product(range(start, stop, z_edge), range(0, self.shape[1], y_edge))
+        corners = itertools.product(range(start, start + len(rows), z_edge), range(0, self.shape[1], y_edge))
         with ThreadPoolExecutor(max_workers=self.workers) as threads:
             list(threads.map(read, corners))
-        return rows
 
 
 class Slices:

@@ -3,6 +3,7 @@
 A k-d tree takes about as long, but SciPy takes longer to load than most searches do.
 """
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -59,8 +60,8 @@ def _search(places: Floats, which: NDArray[np.intp], targets: Floats, partner: F
     groups = [which]
     for _ in range(HALVINGS):
         groups = [half for group in groups for half in _halves(places, group)]
-    for group, near in zip(groups, _within_reach(places, groups, targets), strict=True):
-        _search(places, group, targets.take(np.flatnonzero(near), axis=1), partner)
+    for group in groups:
+        _search(places, group, targets.take(_within_reach(places[group], targets), axis=1), partner)
 
 
 def _halves(places: Floats, which: NDArray[np.intp]) -> list[NDArray[np.intp]]:
@@ -74,22 +75,21 @@ def _halves(places: Floats, which: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return [which[first], which[~first]]
 
 
-def _within_reach(places: Floats, groups: list[NDArray[np.intp]], targets: Floats) -> NDArray[np.bool_]:
-    """(groups, targets) which can be nearest to a place of each group.
+def _within_reach(group: Floats, targets: Floats) -> NDArray[np.intp]:
+    """Which targets can be the nearest of a place of the group.
 
     The nearest target of a place is no farther from the middle of its group than the target nearest to that middle
     and twice the radius of the group.
     """
-    boxes = np.array([(places[group].min(axis=0), places[group].max(axis=0)) for group in groups])
-    middle = boxes.mean(axis=1)
-    radius = np.linalg.norm(boxes[:, 1] - middle, axis=1)
-    own = (middle**2).sum(axis=1)
-    apart = _apart(middle, targets)
-    nearest = np.sqrt(np.maximum(apart.min(axis=1) + own, 0))
-    slack = 1e-12 * (targets[3].max() + own)  # of rounding
+    box = np.stack([group.min(axis=0), group.max(axis=0)])
+    middle = box.mean(axis=0)
+    radius = float(np.linalg.norm(box[1] - middle))
+    own = float((middle**2).sum())
+    apart = _apart(middle[None], targets)[0]
+    nearest = math.sqrt(max(float(apart.min()) + own, 0.0))
+    slack = 1e-12 * (float(targets[3].max()) + own)  # of rounding
     most = (nearest + 2 * radius) ** 2 * (1 + 1e-9) + slack
-    near: NDArray[np.bool_] = apart <= (most - own)[:, None]
-    return near
+    return np.flatnonzero(apart <= most - own)
 
 
 def _apart(places: Floats, targets: Floats) -> Floats:

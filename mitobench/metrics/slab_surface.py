@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mitobench.arrays.portable import portable
 from mitobench.metrics.band import BandCounts, Rows, band_rows, reach_of, shell_counts
-from mitobench.metrics.bits import Faces, Words, known_bits
+from mitobench.metrics.bits import Faces, Words, foreground_bits, outside_of
 from mitobench.metrics.border import Places, border_places, cell_places
 from mitobench.metrics.nearest import Ruler, near_counts, ruler
 from mitobench.metrics.reading import readable
@@ -160,13 +160,16 @@ def _sent(whole: Slab, z0: int, z1: int) -> Slab:
     return Slab(sides, None if whole.ignore is None else portable(whole.ignore, slab), z0, z1, whole.how)
 
 
-def _slab_bits(slab: Slab, *, step: int) -> Iterator[tuple[list[tuple[Words, Words]], bool]]:
-    """Foreground and background of both sides a few slices at a time; and whether they are the last of all."""
+def _slab_bits(slab: Slab, *, step: int) -> Iterator[tuple[list[tuple[Words, Words | None]], bool]]:
+    """Foreground and what is known of both sides a few slices at a time; and whether they are the last of all."""
     sides, how = [readable(side) for side in slab.sides], slab.how
     for z0 in range(slab.z0, slab.z1, step):
         z1 = min(z0 + step, slab.z1)
         yield (
-            [known_bits(side, slab.ignore, z0, z1, faces=how.faces, around=how.around) for side in sides],
+            [
+                foreground_bits(side, slab.ignore, z0, z1, faces=how.faces, around=how.around)
+                for side in sides
+            ],
             z1 == sides[0].shape[0],
         )
 
@@ -178,23 +181,24 @@ def _measure_slab(slab: Slab, *, step: int, width: int) -> list[SlabSurface]:
     ]
 
 
-def measure_bits(sides: Sequence[tuple[Words, Words]], *, how: How, width: int, last: bool) -> SlabSurface:
+def measure_bits(
+    bits: Sequence[tuple[Words, Words | None]], *, how: How, width: int, last: bool
+) -> SlabSurface:
     """Measure the surfaces of some slices.
 
     Args:
-        sides: Foreground and background of the truth and of the prediction, with `how.around` as context.
+        bits: Foreground and what is known of the truth and of the prediction, with `how.around` as context.
         how: What is measured.
         width: Voxels of a row.
         last: Whether the array ends here, and with it the last row of cells.
     """
+    sides = [(inside, outside_of(inside, known)) for inside, known in bits]
     deep, wide = how.around
     rows = slice(wide - 1, sides[0][0].shape[1] - wide + 1)
     close = [(inside[:, rows], outside[:, rows]) for inside, outside in sides]
     depth = sides[0][0].shape[0] - 2 * deep
     first = 0 if how.flat else deep - 1
     kind: dict[str, Any] = {"width": width, "flat": how.flat}
-    border = [border_places(*bits, **kind) for bits in close]
-    cells = [cell_places(*bits, **kind) for bits in close] if how.cells else []
     band = BandCounts(true=0, pred=0, both=0)
     if how.band_nm is not None:
         z, y = (most - need for most, need in zip((deep, wide), reach_of(how.shells), strict=True))
@@ -202,9 +206,14 @@ def measure_bits(sides: Sequence[tuple[Words, Words]], *, how: How, width: int, 
         core = slice(z, shape[0] - z), slice(y, shape[1] - y)
         band = shell_counts([(inside[core], outside[core]) for inside, outside in sides], how.shells)
     more = 1 if last and not how.flat else 0
+    border = _surfaces(
+        [border_places(*side, **kind) for side in close], first, first + depth, how.border_ruler, codes=1
+    )
+    cells = [cell_places(*side, **kind) for side in close] if how.cells else []
+    codes = 16 if how.flat else 256
     return SlabSurface(
-        border=_surfaces(border, first, first + depth, how.border_ruler, codes=1),
-        cells=_surfaces(cells, first, first + depth + more, how.cell_ruler, codes=16 if how.flat else 256),
+        border=border,
+        cells=_surfaces(cells, first, first + depth + more, how.cell_ruler, codes=codes),
         band=band,
     )
 

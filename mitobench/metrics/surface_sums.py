@@ -1,5 +1,6 @@
 """The distances of both surfaces from what their slabs hold: what was near is counted, what is far is measured here."""
 
+import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,21 +17,27 @@ FEW = 1 << 12
 """Far places that are measured in one thread."""
 
 
-def distances_of(
-    slabs: Sequence[Sequence[Surface]], measure: Ruler, amount: NDArray[np.float64]
-) -> Distances:
+def distances_of(slabs: list[Sequence[Surface]], measure: Ruler, amount: NDArray[np.float64]) -> Distances:
     """The distances of both sides.
 
     Args:
-        slabs: What all slabs hold of a surface of the truth and of the prediction, slab after slab.
+        slabs: What all slabs hold of a surface of the truth and of the prediction, slab after slab; emptied, so
+            that no place is held twice.
         measure: What they were measured with.
         amount: What a place counts, by its code.
     """
     if not slabs:
         return Distances.empty()
-    sides = [[slab[side] for slab in slabs] for side in (0, 1)]
-    kept = [[part.places for part in side if part.places is not None] for side in sides]
-    places = [Places.joined(parts) if parts else None for parts in kept]
+    kept = [[slab[side].places for slab in slabs] for side in (0, 1)]
+    sides = [[dataclasses.replace(slab[side], places=None) for slab in slabs] for side in (0, 1)]
+    slabs.clear()
+    before = [np.cumsum([0, *(len(part) if part else 0 for part in parts)]) for parts in kept]
+    places: list[Places | None] = []
+    for parts in kept:
+        known = [part for part in parts if part is not None]
+        parts.clear()
+        places.append(Places.joined(known) if known else None)
+        known.clear()
 
     def directed(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         parts, here, targets = sides[side], places[side], places[1 - side]
@@ -39,8 +46,7 @@ def distances_of(
             counts = sum((part.far_codes for part in parts[1:]), parts[0].far_codes)
             codes = np.flatnonzero(counts)
             return amounts(near, np.full(codes.size, np.inf), codes, counts[codes], measure, amount)
-        before = np.cumsum([0, *map(len, kept[side])])
-        far = np.concatenate([part.far + start for part, start in zip(parts, before, strict=False)])
+        far = np.concatenate([part.far + start for part, start in zip(parts, before[side], strict=False)])
         squares = far_squares(here.index(far), targets, measure)
         return amounts(near, squares, here.codes(far), np.ones(far.size, np.int64), measure, amount)
 
