@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitobench.benchmark.changes import add_changes, read_changes
-from mitobench.benchmark.pages import DatasetFacts, html, plots, write_site_config, write_site_pages
+from mitobench.benchmark.pages import (
+    DatasetFacts,
+    EntryFacts,
+    html,
+    plots,
+    write_site_config,
+    write_site_pages,
+)
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.cards import metrics_page
 from mitobench.benchmark.pages.comparison import best_control, forest, grouped
@@ -23,6 +30,8 @@ from mitobench.benchmark.pages.facts import DuelFacts
 from mitobench.benchmark.pages.history import best_so_far, best_so_far_plot, history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.learning import write_learning_page
+from mitobench.benchmark.pages.local import LocalData
+from mitobench.benchmark.pages.measurement import measurement_sections
 from mitobench.benchmark.pages.sources import read_curve
 from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.benchmark.tracks import TRACKS
@@ -232,7 +241,7 @@ def test_mistakes_fill_what_the_score_left() -> None:
     scores = {f"f1_{percent}": 1.2 - percent / 100 for percent in range(50, 100, 5)}
     lost = {"missed": 0.1, "invented": 0.05, "split": 0.0, "merged": 0.05, "boundary": 0.1}
     scores |= {f"f1_lost_{cause}": value for cause, value in lost.items()} | {"iou_lost_missed": 0.25}
-    drawing = ElementTree.fromstring(f"<div>{mistakes({'scores': scores}, 'seed 0')}</div>")
+    drawing = ElementTree.fromstring(f"<div>{mistakes([{'scores': scores}], 'seed 0')}</div>")
     bars = drawing.findall(".//rect")
     assert sum(float(bar.get("width")) for bar in bars) == pytest.approx(460, abs=0.5)
     assert [bar.findtext("title") for bar in bars][:2] == ["kept: 0.700", "missed: 0.100"]
@@ -242,7 +251,7 @@ def test_mistakes_fill_what_the_score_left() -> None:
     assert ticks == ["0.50", "0.61", "0.72", "0.84", "0.95", "IoU"]
     points = drawing.find(".//polyline").get("points").split()
     assert (float(points[0].split(",")[0]), float(points[-1].split(",")[0])) == (52, 472)
-    assert mistakes({"scores": {"iou": 0.5}}, "seed 0") == ""
+    assert mistakes([{"scores": {"iou": 0.5}}], "seed 0") == ""
 
 
 @pytest.mark.parametrize(
@@ -394,3 +403,25 @@ def test_learning_curves_are_shown_where_they_were_measured(tmp_path: Path) -> N
     assert page.endswith("| model | 1 slices |\n|---|---|\n")
     assert re.findall(r"^# .*", page, re.MULTILINE) == ["# How far few labels go"]
     assert "Not measured" not in page
+
+
+def test_seeds_share_their_figures() -> None:
+    """A line for each seed in the curves, their mean in the bar; then what each seed counted."""
+    stems = [f"fakeem@1.auto.{seed}" for seed in (0, 1)]
+    records = {}
+    for seed, stem in enumerate(stems):
+        made = site_fakes.record("unet", "fakeem", "auto", 0.7)
+        made["scores"] |= {"f1_50": 0.6 + seed / 5, "f1_lost_missed": 0.4 - seed / 5}
+        records[stem] = {**made, "seed": seed}
+    curve = {"step": [1.0, 2.0], "train_loss": [0.5, 0.25], "val_step": [], "val_iou": []}
+    entry = EntryFacts(key="unet", model={}, records=records, curves=dict.fromkeys(stems, curve))
+    sections = measurement_sections(
+        entry, metric_cards={}, dataset_cards={}, local=LocalData(lambda *_: None), out=Path("unused")
+    )
+    page = standard_html.unescape("".join(sections))
+    assert "Seeds 0, 1: pictures show the first" in page
+    assert all(f"<title>training loss, seed {seed}" in page for seed in (0, 1))
+    assert page.count("<title>F1, seed 1") > 1
+    assert "kept: 0.700" in page
+    assert "missed: 0.300" in page
+    assert [f"Every score and count, seed {seed}" in page for seed in (0, 1)] == [True, True]

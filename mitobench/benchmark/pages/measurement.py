@@ -44,11 +44,14 @@ def measurement_sections(
         first = entry.records[stems[0]]
         where = f"{dataset}, {track}"
         parts.append(f"## {_safe_heading(where)}")
+        seeds = ", ".join(str(entry.records[stem]["seed"]) for stem in stems)
         if len(stems) > 1:
-            parts.append(
-                f"Pictures show seed {int(first['seed'])}; curves and counts of every seed stand below."
-            )
+            parts.append(f"Seeds {seeds}: pictures show the first; curves have a line for each.")
         parts += _pictures(entry, stems[0], dataset_cards.get(str(first["dataset"])), local, out)
+        name = f"seed{'s' if len(stems) > 1 else ''} {seeds}"
+        whose = f"{first['dataset']}, {track}, {name}"
+        parts.append(mistakes([entry.records[stem] for stem in stems], whose))
+        parts.append(_curves([(stem, entry.curves[stem]) for stem in stems if stem in entry.curves], name))
         for stem in stems:
             parts += _one_seed(entry, stem, metric_cards)
     return parts
@@ -99,8 +102,6 @@ def _one_seed(entry: EntryFacts, stem: str, metric_cards: Mapping[str, MetricCar
     where = f"{record['dataset']}, {record['track']}, {name}"
     worst = worst_objects(entry.duels.get(stem), where)
     return [
-        mistakes(record, where),
-        _curve(entry.curves.get(stem), name),
         _details(
             f"Every score and count, {name}",
             _counts(record, where) + _all_scores(record, metric_cards, where),
@@ -114,19 +115,28 @@ def _details(summary: str, content: str) -> str:
     return f"<details><summary>{text(summary)}</summary>{content}</details>"
 
 
-def _curve(curve: Json | None, name: str) -> str:
-    if not curve:
-        return ""
-    loss = plots.Series(
-        label="training loss", steps=curve.get("step", ()), values=curve.get("train_loss", ()), kind="loss"
-    )
-    iou = plots.Series(
-        label="validation IoU", steps=curve.get("val_step", ()), values=curve.get("val_iou", ()), kind="iou"
+def _curves(curves: Sequence[tuple[str, Json]], name: str) -> str:
+    """Training loss and validation IoU, a line for each seed."""
+
+    def lines(kind: str, steps: str, values: str, words: str) -> list[plots.Series]:
+        return [
+            plots.Series(
+                label=words + (f", seed {stem.rpartition('.')[2]}" if len(curves) > 1 else ""),
+                steps=curve.get(steps, ()),
+                values=curve.get(values, ()),
+                kind=kind,
+            )
+            for stem, curve in curves
+        ]
+
+    loss, iou = (
+        lines("loss", "step", "train_loss", "training loss"),
+        lines("iou", "val_step", "val_iou", "validation IoU"),
     )
     drawings = {
-        "Training loss": plots.curve_plot([loss], title=f"Training loss over steps, {name}", y_label="loss"),
+        "Training loss": plots.curve_plot(loss, title=f"Training loss over steps, {name}", y_label="loss"),
         "Validation IoU": plots.curve_plot(
-            [iou], title=f"Validation IoU over steps, {name}", y_label="IoU", y_range=(0.0, 1.0)
+            iou, title=f"Validation IoU over steps, {name}", y_label="IoU", y_range=(0.0, 1.0)
         ),
     }
     shown = "".join(

@@ -118,7 +118,7 @@ def curve_plot(
     """Values over training steps, or over what else the horizontal axis says.
 
     Args:
-        lines: One to three series; empty ones are left out.
+        lines: A few series; empty ones are left out.
         title: Read out in place of the plot.
         y_label: Name and unit of the vertical axis.
         y_range: Ends of the vertical axis; from the values when None.

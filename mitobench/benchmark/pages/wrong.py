@@ -1,7 +1,8 @@
 """Where the points went: F1 over the IoU that a match needs, and what each kind of mistake took. No score is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from mitobench.benchmark.pages import html, plots
 from mitobench.benchmark.pages.facts import DuelFacts, Json
@@ -20,16 +21,17 @@ WORST = 10
 _WIDTH, _HEIGHT = 460.0, 26.0
 
 
-def mistakes(record: Json, name: str) -> str:
-    """Both figures of one record as HTML; "" when it holds neither.
+def mistakes(records: Sequence[Json], name: str) -> str:
+    """Both figures of the seeds of one entry as HTML; "" when they hold neither.
 
     Args:
-        record: Decoded.
-        name: Which record, such as "vnc@1, auto, seed 0".
+        records: Decoded, one per seed: a line each in the curve, their mean in the bar.
+        name: Which records, such as "vnc@1, auto, seed 0".
     """
-    scores: Mapping[str, float | None] = record.get("scores", {})
+    seeds = [record.get("scores", {}) for record in records]
+    scores = _mean(seeds)
     figures = [
-        (_curve(scores, name), f"F1 of objects over the IoU that a match needs, {name}"),
+        (_curve(records, name), f"F1 of objects over the IoU that a match needs, {name}"),
         (_bar(scores, name), f"What took points from F1 at IoU 0.5, {name}"),
     ]
     shown = "".join(
@@ -101,17 +103,27 @@ def worst_objects(found: DuelFacts | None, name: str) -> str:
     return html.table(["Object", "Voxels", "Place (z, y, x)", "IoU"], rows, caption=caption)
 
 
-def _curve(scores: Mapping[str, float | None], name: str) -> str:
-    known = {
-        percent: value for percent in range(50, 100, 5) if (value := scores.get(f"f1_{percent}")) is not None
-    }
-    if len(known) < 2:
-        return ""
-    line = plots.Series(
-        label="F1", steps=[percent / 100 for percent in known], values=list(known.values()), kind="iou"
-    )
+def _mean(seeds: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Mean of each score over the seeds; None where one of them lacks it."""
+    found: dict[str, float | None] = {}
+    for key in seeds[0] if seeds else ():
+        values = [value for seed in seeds if (value := seed.get(key)) is not None]
+        found[key] = fmean(values) if len(values) == len(seeds) else None
+    return found
+
+
+def _curve(records: Sequence[Json], name: str) -> str:
+    lines = []
+    for record in records:
+        scores = record.get("scores", {})
+        known = {p / 100: value for p in range(50, 100, 5) if (value := scores.get(f"f1_{p}")) is not None}
+        if len(known) > 1:
+            label = f"F1, seed {record['seed']}" if len(records) > 1 else "F1"
+            lines.append(
+                plots.Series(label=label, steps=list(known), values=list(known.values()), kind="iou")
+            )
     axis = plots.Axis(label="IoU", low=0.5, high=0.95, digits=2)
-    return plots.curve_plot([line], title=f"F1 over IoU, {name}", y_label="F1", y_range=(0.0, 1.0), x=axis)
+    return plots.curve_plot(lines, title=f"F1 over IoU, {name}", y_label="F1", y_range=(0.0, 1.0), x=axis)
 
 
 def _bar(scores: Mapping[str, float | None], name: str) -> str:
