@@ -928,13 +928,12 @@ for _choice in ("numba", "numpy"):
     @peer("io", f"{OURS} ({_choice})")
     def _(choice=_choice):
         _kernels(choice)
-        import zarr
-
+        from mitobench.arrays import open_array
         from mitobench.metrics import score_tables
         from mitobench.metrics.stream import PairBlocks, stream_table
 
         def f(gt, pred, sp):
-            arrays = (zarr.open_array(path, mode="r") for path in (gt, pred))
+            arrays = (open_array(path) for path in (gt, pred))
             s = score_tables([stream_table(PairBlocks(labels_true=next(arrays), labels_pred=next(arrays)))])
             return dict(
                 ap=s["msa"],

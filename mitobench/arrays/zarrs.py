@@ -1,10 +1,11 @@
-"""Open zarr arrays without letting their metadata run code. Sole importer of zarr for reading."""
+"""Open zarr arrays without letting their metadata run code."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from mitobench.arrays.hashes import ArraySource
+from mitobench.arrays.plain_zarr import plain_zarr
 from mitobench.errors import FormatError
 
 PLAIN_CODECS = frozenset(
@@ -32,8 +33,6 @@ def open_zarr(path: Path) -> ArraySource:
     Raises:
         FormatError: It is a group, uses a codec that is not in PLAIN_CODECS, or holds no plain numbers.
     """
-    import zarr
-
     metadata = _metadata(path)
     codecs = _codecs(metadata)
     if strange := sorted(codecs - PLAIN_CODECS):
@@ -41,6 +40,10 @@ def open_zarr(path: Path) -> ArraySource:
             f"{path} is packed with {', '.join(strange)}, which is not opened because a codec may run code. "
             "Write it again with gzip, zstd or no compression."
         )
+    if (plain := plain_zarr(path, metadata)) is not None:
+        return plain
+    import zarr
+
     try:
         array = zarr.open_array(path, mode="r")
         kind = array.dtype.kind

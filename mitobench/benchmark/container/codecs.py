@@ -1,16 +1,13 @@
 """Bytes of one chunk to its labels and back. The decoded size is known and checked before anything is unpacked."""
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mitobench.arrays.packed_sizes import blosc_size, zstd_size
 from mitobench.errors import FormatError
-
-_BLOSC = struct.Struct("<BBBBIII")
-_BLOSC_KINDS = (1, 4)  # lz4 (with lz4hc) and zstd, in bits 5 to 7 of the flags
 
 
 def decode_chunk(data: bytes, packing: str, *, size: int, where: str) -> Any:
@@ -48,29 +45,6 @@ def encode_chunk(labels: NDArray[Any]) -> bytes:
     return packed
 
 
-def _zstd_size(data: bytes) -> int:
-    """Content size in the header of a frame (RFC 8878, 3.1.1.1); -1 where it does not say."""
-    if len(data) < 6 or data[:4] != b"\x28\xb5\x2f\xfd":
-        return -1
-    flags = data[4]
-    single, kind = bool(flags & 0x20), flags >> 6
-    at = 5 + (0 if single else 1) + (0, 1, 2, 4)[flags & 3]
-    length = (1 if single else 0, 2, 4, 8)[kind]
-    field = data[at : at + length]
-    if not length or len(field) != length:
-        return -1
-    return int.from_bytes(field, "little") + (256 if length == 2 else 0)
-
-
-def _blosc_size(data: bytes) -> int:
-    """Unpacked size in the header; -1 where the header does not fit the bytes, or another packer was used."""
-    if len(data) < _BLOSC.size:
-        return -1
-    _, _, flags, _, size, _, stored = _BLOSC.unpack_from(data)
-    fits = stored == len(data) and flags >> 5 in _BLOSC_KINDS
-    return int(size) if fits else -1
-
-
 def _unzstd(data: bytes, size: int) -> Any:
     from numcodecs.zstd import decompress
 
@@ -85,6 +59,6 @@ def _unblosc(data: bytes, size: int) -> Any:
 
 _PACKINGS: dict[str, tuple[Callable[[bytes], int], Callable[[bytes, int], Any]]] = {
     "": (len, lambda data, _: data),
-    "zstd": (_zstd_size, _unzstd),
-    "blosc": (_blosc_size, _unblosc),
+    "zstd": (zstd_size, _unzstd),
+    "blosc": (blosc_size, _unblosc),
 }
