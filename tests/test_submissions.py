@@ -353,6 +353,13 @@ def test_differences_leave_out_who_scored(uploaded: Path) -> None:
     other = record.changed(scores=record.scores | {"iou": 0.9})
     (line,) = record_differences(record, other)
     assert line.startswith("scores.iou is ")
+    shorter = {key: value for key, value in record.scores.items() if key != "dice"}
+    assert list(record_differences(record.changed(scores=shorter, schema=2), record)) == []
+    (line,) = record_differences(record.changed(scores=shorter, intervals={}), record.changed(intervals={}))
+    assert line.startswith("scores.dice is None")
+    old = record.changed(scores=shorter | {"iou": 0.9}, schema=2, scorer="mitobench 0.0.1")
+    (line,) = record_differences(old, record)
+    assert line.startswith("scores.iou is 0.9")
 
 
 def test_drift(uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

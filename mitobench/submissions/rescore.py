@@ -16,8 +16,8 @@ from mitobench.intake.fetch import fetch_file
 from mitobench.intake.report import Rescore
 from mitobench.segmenter import Progress, no_progress
 
-SAID_BY_WHO_SCORED = frozenset({"provenance", "status"})
-"""Fields that differ from machine to machine, or that say who vouches."""
+SAID_BY_WHO_SCORED = frozenset({"provenance", "status", "schema", "scorer"})
+"""Fields that differ from machine to machine or from version to version, or that say who vouches."""
 MOST_DETAILS = 40
 MEMORY_GB = 8.0
 """Most memory of a process that scores a stranger's file; a standard runner has 16. What we measured needs below 2."""
@@ -140,6 +140,8 @@ def _why_ended(code: int, said: bytes) -> str:
 def record_differences(said: Record, found: Record) -> Iterator[str]:
     """Every field in which two records of one prediction differ, as a line for the comment.
 
+    What a record of an older format does not have is no difference: metrics and tables that are newer than it.
+
     Args:
         said: As sent.
         found: As scored again.
@@ -147,6 +149,8 @@ def record_differences(said: Record, found: Record) -> Iterator[str]:
     left, right = (_leaves(record.to_dict()) for record in (said, found))
     for field in sorted(left.keys() | right.keys(), key=_telling):
         one, other = left.get(field), right.get(field)
+        if field not in left and said.schema < found.schema:
+            continue
         if field.partition(".")[0] not in SAID_BY_WHO_SCORED and not _same(field, one, other):
             yield f"{field} is {one!r}, scored again {other!r}"[:2000]
 
