@@ -89,6 +89,30 @@ def test_rows_with_given_objects_say_what_ranks_them(before: Path, track: str, m
     assert f"| {measure} |" in comment(report)
 
 
+def test_a_row_says_how_far_it_is_behind(before: Path) -> None:
+    """Paired with the best one, told apart or not; and what the prompt alone is worth."""
+
+    def send(board: Path) -> None:
+        add_entry(board, "new", shift=3, **SENT)
+        add_entry(board, "new", shift=1, track="box", **SENT)
+
+    add_entry(before, "blind", shift=2, track="box", kind='"control"', **OURS)
+    leaderboard.build(before, same_tissue=same_tissue())
+    report = _sent(before, send, maintainer=True)
+    assert report.problems == ()
+    found = {
+        row["track"]: row for row in leaderboard.ranked(before.with_name("after")) if row["entry"] == "new"
+    }
+    auto, box = (next(row for row in report.rows if f".{track}," in row.record) for track in ("auto", "box"))
+    versus = found["auto"]["versus_best"]
+    assert (auto.rank, auto.rows, auto.best) == (3, 3, "ours")
+    assert auto.behind == versus["difference"] > 0
+    assert auto.tied == versus["tied"]
+    assert auto.blind is auto.gain is None
+    assert (box.rank, box.blind, box.gain) == (1, found["box"]["blind"], found["box"]["gain"])
+    assert box.blind is not None
+
+
 def test_what_it_learnt_from_is_flagged(before: Path) -> None:
     """The comment tells what the board will tell."""
     fields = SENT | {"training_data": '["fake@1/test", "synthetic@1/train"]'}
@@ -230,6 +254,18 @@ def test_what_git_says(before: Path, tmp_path: Path) -> None:
         changes_of(repository, base="0" * 40, head=good)
 
 
+def test_files_are_put_over_a_copy_and_taken_away(before: Path) -> None:
+    """A file that was deleted goes; one that is too large is never read, nor a path that no submission may hold."""
+    gone = Change(path=f"leaderboard/hers/{STEM}.json", status="D", mode="000000")
+    overlay(before, before, [(gone, "0" * 40)])
+    assert not (before / "hers" / f"{STEM}.json").exists()
+    large = Change(path="leaderboard/hers/model.toml", status="M", mode="100644", n_bytes=1 << 40)
+    with pytest.raises(IntakeError, match="at most"):
+        overlay(before, before, [(large, "0" * 40)])
+    with pytest.raises(IntakeError, match="no plain file"):
+        overlay(before, before, [(replace(gone, path="leaderboard/../setup.py"), "0" * 40)])
+
+
 @pytest.fixture
 def uploaded(before: Path) -> Path:
     """An entry whose prediction is uploaded."""
@@ -260,6 +296,24 @@ def test_the_uploaded_bytes_are_scored(
     assert answer.result == ("same" if shift == 3 else "differs")
     assert any("prediction.label_roots.a is " in line for line in answer.details) is (shift == 2)
     assert list(work.iterdir()) == []
+
+
+def test_the_bytes_that_are_scored_are_those_of_the_card(
+    uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Address and hash go to whoever fetches; a prediction that gives much else is told in part."""
+    asked: list[tuple[str, str]] = []
+
+    def fetch(url: str, target: Path, *, sha256: str, **_: Any) -> Path:
+        asked.append((url, sha256))
+        return _fetched(url, target)
+
+    other = score(write_prediction(tmp_path / "other", {"a": blobs(0)}, model="sent"), [volume()])
+    monkeypatch.setattr(rescoring, "score_again", lambda *_, **__: other)
+    (answer,) = rescore_entry(uploaded, tmp_path, fetch=fetch)
+    assert asked == [("https://zenodo.org/p.zip", "1" * 64)]
+    assert len(answer.details) == rescoring.MOST_DETAILS + 1
+    assert answer.details[-1].startswith("and ")
 
 
 def test_what_cannot_be_fetched_is_refused(uploaded: Path, tmp_path: Path) -> None:
@@ -380,6 +434,34 @@ def test_drift(uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (problem,) = drift(board, tmp_path, week=1, ask=lambda _: 9, fetch=_fetched)
     assert problem.file == f"sent/{STEM}.json"
     assert problem.message.startswith("differs; ")
+
+
+def test_drift_looks_at_another_entry_each_week(
+    uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every uploaded entry has its turn; what can no longer be scored is told, and edited records."""
+    board = uploaded.parent
+    weights = f'{{ url = "https://example.org/w.pth", sha256 = "{"2" * 64}" }}'
+    add_entry(board, "other", shift=4, **SENT | {"predictions": UPLOADED, "weights": weights})
+    leaderboard.build(board, same_tissue=same_tissue())
+
+    def refuse(*_: Any, **__: Any) -> Record:
+        raise IntakeError("it is a bomb")
+
+    monkeypatch.setattr(rescoring, "score_again", refuse)
+    found = [drift(board, tmp_path, week=week, ask=lambda _: 9, fetch=_fetched) for week in range(8)]
+    assert {problem.file for (problem,) in found} == {f"other/{STEM}.json", f"sent/{STEM}.json"}
+    assert all("it is a bomb" in problem.message for (problem,) in found)
+
+    def ask(url: str) -> int:
+        raise IntakeError("no such host is asked") if "example" in url else FetchError("it is gone")
+
+    told = drift(board, tmp_path, week=1, ask=ask, fetch=_fetched)
+    assert {problem.field for problem in told} == {"predictions[0].url", ""}  # weights may lie anywhere
+    record = Record.read(board / "ours" / f"{STEM}.json")
+    record.changed(scores=record.scores | {"iou": 0.9}).write(board / "ours")
+    found_again = drift(board, tmp_path, week=1, ask=lambda _: 9, fetch=_fetched)
+    assert f"ours/{STEM}.json" in [problem.file for problem in found_again]
 
 
 def test_a_key_is_owned_by_its_first_login(before: Path) -> None:
