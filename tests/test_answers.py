@@ -259,6 +259,22 @@ def test_a_made_up_curve_is_named(tmp_path: Path) -> None:
         path.write_text(json.dumps(plain, sort_keys=True, indent=2) + "\n")
 
 
+def test_blind_scores_are_of_the_same_units(tmp_path: Path) -> None:
+    """A control whose record is too old to know its slices says nothing of rows that are scored slice by slice."""
+    board = _board(tmp_path)
+    for key, shift, kind in (("old", 2, "control"), ("new", 1, "control"), ("model", 0, "baseline")):
+        entry = add_entry(board, key, shift=shift, track="slice-box", kind=f'"{kind}"')
+        if key == "old":
+            path = entry / "fake@1.slice-box.0.json"
+            plain = json.loads(path.read_text()) | {"answers": None, "schema": 2}
+            path.write_text(json.dumps(plain, sort_keys=True, indent=2) + "\n")
+            (entry / "tables" / "fake@1.slice-box.0.answers.csv").unlink()
+    rows = {row["entry"]: row for row in leaderboard.ranked(board)}
+    assert rows["model"]["blind"] == rows["new"]["blind"] == rows["new"]["prompted"]["iou"]
+    assert rows["old"]["blind"] == rows["old"]["prompted"]["iou"] != rows["new"]["blind"]
+    assert rows["model"]["gain"] == 1.0
+
+
 def test_the_prompts_of_a_record_are_the_shipped_ones(tmp_path: Path) -> None:
     """An edited hash of a prompt file is named, where whoever checks knows the files."""
     board = _board(tmp_path)

@@ -203,15 +203,19 @@ def _rank(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _add_blind(rows: Sequence[dict[str, Any]], *, prompted: bool) -> None:
-    """What the prompt alone is worth: the best control of the group, image unopened."""
-    controls = [headline(row) for row in rows if row["kind"] == "control"]
-    blind = max((score for score in controls if score is not None), default=None)
-    if not prompted or blind is None:
-        return
-    for row in rows:
+    """What the prompt alone is worth: the best control of the group that was scored in the same units."""
+    for row in rows if prompted else ():
+        controls = [headline(one) for one in rows if one["kind"] == "control" and _unit(one) == _unit(row)]
+        blind = max((score for score in controls if score is not None), default=None)
         score = headline(row)
-        row["blind"] = blind
-        row["gain"] = (score - blind) / (1 - blind) if score is not None and blind < 1 else None
+        if blind is not None:
+            row["blind"] = blind
+            row["gain"] = (score - blind) / (1 - blind) if score is not None and blind < 1 else None
+
+
+def _unit(row: Mapping[str, Any]) -> str | None:
+    """What was scored one by one, where objects were given."""
+    return None if row["prompted"] is None else row["prompted"]["unit"]
 
 
 def _add_ties(rows: Sequence[dict[str, Any]], seeds_of: Mapping[str, Sequence[Scored]]) -> None:
