@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from mitobench.cli import app, main
 from mitobench.cli.help import help_pages
+from mitobench.cli.voxel_size import parsed_voxel_size
 from mitobench.datasets import load_split
+from mitobench.errors import BadInputError
 
 DATASET = "synthetic"
 
@@ -236,3 +238,14 @@ def test_packed_predictions_score_the_same(tmp_path: Path, truth: np.ndarray, vo
     records = [json.loads(invoke("score", path, "--dataset", DATASET, "--json")) for path in (source, packed)]
     assert records[0]["scores"] == records[1]["scores"]
     assert records[0]["prediction"]["label_roots"] == records[1]["prediction"]["label_roots"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b,c", "30,8", "30,8,8,8", "0,8,8", "30,-8,8", "30,nan,8", "30,inf,8"]
+)
+def test_a_voxel_size_that_is_none_is_refused_in_one_way(text: str) -> None:
+    """Three positive numbers, or two where sections are taken too; both commands read them alike."""
+    with pytest.raises(BadInputError, match=r"--voxel-size is .* Z,Y,X, such as 30,8,8"):
+        parsed_voxel_size(text)
+    assert parsed_voxel_size("30,8,8.5") == (30, 8, 8.5)
+    assert parsed_voxel_size("8,8", axes=(3, 2)) == (8, 8)

@@ -356,3 +356,18 @@ def test_a_voxel_size_that_does_not_fit_is_refused():
     for size in ((1, 1), (1, 1, 0), (1, 1, math.nan), (1, 1, -2)):
         with pytest.raises(BadInputError, match="voxel_size_nm is"):
             surface_table(labels_true=labels, labels_pred=labels, voxel_size_nm=size)
+
+
+def test_the_partner_of_an_ignored_object_is_ignored_with_it():
+    """Most of the true object lies in the ignore region; its partner, most of which does not, is no match either."""
+    table = OverlapTable.from_rows([(1, 1, 4, 6), (0, 1, 3, 0)])
+    assert [row.verdict for side in ("true", "pred") for row in object_rows([table], side=side)] == [
+        "ignored"
+    ] * 2
+
+
+def test_of_equal_partners_the_lowest_id_is_shown():
+    """Two halves of one object, in either order of size of id."""
+    table = OverlapTable.from_rows([(5, 2, 4), (5, 9, 4)])
+    assert object_rows([table])[0].partner_id == 2
+    assert object_rows([table.swapped()], side="pred")[0].partner_id == 2

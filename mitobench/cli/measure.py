@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mitobench.cli.console import print_json, print_table, progress_bar, say
+from mitobench.cli.voxel_size import parsed_voxel_size
 from mitobench.errors import BadInputError
 
 Kind = Literal["instance", "semantic"]
@@ -80,12 +81,7 @@ def _steps(voxel_size: str | None, dataset: str | None) -> tuple[float, ...]:
             "take that of its card; one of the two."
         )
     if voxel_size is not None:
-        try:
-            return tuple(float(part) for part in voxel_size.split(","))
-        except ValueError:
-            raise BadInputError(
-                f"--voxel-size is {voxel_size!r}; expected nanometres such as 30,8,8."
-            ) from None
+        return parsed_voxel_size(voxel_size, axes=(3, 2))
     from mitobench.datasets import load_card
 
     card = load_card(str(dataset))

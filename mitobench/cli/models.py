@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitobench.cli.console import print_json, print_table, progress_bar, say
+from mitobench.cli.voxel_size import parsed_voxel_size
 from mitobench.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -178,12 +179,13 @@ def segment(
     from mitobench.inference import segment_file
 
     how = _inference(device, workers, scheduler, instances, seed_nm, min_voxels)
+    z, y, x = parsed_voxel_size(voxel_size)
     with progress_bar() as progress:
         written = segment_file(
             model,
             image,
             out,
-            voxel_size_nm=_voxel_size(voxel_size),
+            voxel_size_nm=(z, y, x),
             how=how,
             weights=weights,
             seed=seed,
@@ -211,16 +213,6 @@ def _inference(
         instances=instances.value,
         rule=WatershedRule(seed_nm=seed_nm, min_voxels=min_voxels),
     )
-
-
-def _voxel_size(text: str) -> tuple[float, float, float]:
-    try:
-        z, y, x = (float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInputError(
-            f"--voxel-size is {text!r}; expected three numbers in nm, z first, such as 30,8,8."
-        ) from None
-    return z, y, x
 
 
 def demo(
