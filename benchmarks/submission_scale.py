@@ -216,7 +216,7 @@ def main() -> None:
         ("score, killed half-way", lambda: run("score", args, workers=1, die_after=rows[2][1]["noted"] // 2)),
         ("score, gone on", lambda: run("score", args, workers=1)),
         ("score, 4 processes", lambda: run("score", args, workers=4)),
-        ("score, Dask, 2 workers", lambda: on_cluster(args)),
+        ("score, Dask, 4 workers", lambda: on_cluster(args)),
     ]
     for name, step in steps:
         rows.append((name, step()))
@@ -229,7 +229,7 @@ def main() -> None:
 def on_cluster(args: argparse.Namespace) -> dict[str, Any]:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster:
+    with LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster:
         return run("score", args, scheduler=cluster.scheduler_address)
 
 
