@@ -91,6 +91,8 @@ def train(
 ) -> Path:
     """Fit a baseline to the train split; anything chosen is chosen on val. Test is never opened.
 
+    Pre-training without labels (train=masked) sees the images of the unlabelled split too, where there is one.
+
     Args:
         baseline: Key of a trainable baseline.
         dataset: Dataset key.
@@ -109,22 +111,26 @@ def train(
     from mitobench import __version__, baselines
     from mitobench.datasets import load_split
 
-    splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
     changed = dict(settings or {})
+    splits = {part: load_split(dataset, part, version=version) for part in ("train", "val")}
+    images = list(splits["train"])
+    if changed.get("train") == "masked" and "unlabelled" in splits["train"].manifest.splits:
+        splits["unlabelled"] = load_split(dataset, "unlabelled", version=version)
+        images += splits["unlabelled"]
     if epochs is not None:
         defaults = {field.name: field.default for field in baselines.settings_fields(baseline, changed)}
-        changed["steps"] = _steps(epochs, defaults | changed, [volume.shape for volume in splits["train"]])
+        changed["steps"] = _steps(epochs, defaults | changed, [volume.shape for volume in images])
     provenance = {
         "dataset": dataset,
         "version": str(splits["train"].version),
-        "splits": ["train", "val"],
+        "splits": list(splits),
         "manifest_sha256": splits["train"].manifest_sha256,
         "mitobench": __version__,
         "command": " ".join(["mitobench", *sys.argv[1:]]),
     }
     return baselines.train_baseline(
         baseline,
-        train=splits["train"],
+        train=images,
         val=splits["val"],
         out=Path(out),
         settings=changed,

@@ -66,15 +66,24 @@ class CropSource:
         recipe: How to cut.
         seed: Same seed and step, same batch.
         device: Where crops are scaled and varied.
+        labelled: False for volumes whose labels, if any, are not to be looked at; masks are empty then.
 
     Raises:
         BadInputError: No volume, one without labels, or no foreground where some is asked for.
     """
 
     def __init__(
-        self, volumes: Sequence[Volume], *, recipe: CropRecipe, seed: int, device: str = "cpu"
+        self,
+        volumes: Sequence[Volume],
+        *,
+        recipe: CropRecipe,
+        seed: int,
+        device: str = "cpu",
+        labelled: bool = True,
     ) -> None:
-        check_labelled(volumes)
+        if labelled:
+            check_labelled(volumes)
+        self._labelled = labelled
         self._volumes, self._recipe, self._seed, self._device = list(volumes), recipe, seed, device
         self._tables = [
             torch.from_numpy(grey_range(volume.image).table()).to(device) for volume in self._volumes
@@ -126,8 +135,10 @@ class CropSource:
             return _cut(_slices(array, z, self._recipe.depth), window)
 
         image = self._scaled(self._tables[number][self._moved(cut(volume.image)).int()])
+        mask, ignore = torch.zeros_like(image), torch.zeros_like(image)
+        if not self._labelled:
+            return image, mask, ignore
         mask = (self._scaled(self._moved(cut(labels_of(volume)) != 0).float()) > 0.5).float()
-        ignore = torch.zeros_like(mask)
         if volume.ignore is not None:
             ignore = (self._scaled(self._moved(cut(volume.ignore)).float()) > 0).float()
         return image, mask, ignore

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mitobench.baselines.checkpoint import WeightsFile
 from mitobench.baselines.crops import Batch
+from mitobench.baselines.loss import Loss, dice_ce
 from mitobench.baselines.optimizer import schedule
 from mitobench.baselines.team import Team
 
@@ -46,7 +47,7 @@ class Job:
         learner: Maps a batch to a list of logits; None for the network itself.
         source: Makes the batches, called once as source(team); None for crops of the training volumes.
         schedule: Learning rate as a fraction of its peak, by (step, steps, warmup).
-        pooled: Whether Dice is pooled over the batch.
+        loss: Makes the loss; Dice and cross-entropy by default.
         changed_only: Write only the weights that were trained.
         found: Facts for the checkpoint.
     """
@@ -56,7 +57,7 @@ class Job:
     learner: nn.Module | None = None
     source: Callable[[Team], Source] | None = None
     schedule: Callable[[int, int, int], float] = schedule
-    pooled: bool = True
+    loss: Callable[[], Loss] = dice_ce
     changed_only: bool = False
     found: Mapping[str, object] = field(default_factory=dict)
 

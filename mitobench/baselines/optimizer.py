@@ -50,4 +50,5 @@ def build_optimizer(
         }
         for (peak, decay), members in groups.items()
     ]
-    return torch.optim.AdamW(described, lr=learning_rate)
+    on_gpu = any(parameter.is_cuda for parameter in net.parameters())
+    return torch.optim.AdamW(described, lr=learning_rate, fused=on_gpu or None)

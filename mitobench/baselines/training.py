@@ -22,7 +22,6 @@ from mitobench.baselines.checkpoint import (
 from mitobench.baselines.crops import CropRecipe, CropSource
 from mitobench.baselines.curve import Curve
 from mitobench.baselines.job import PLAIN, Direct, Job, Source
-from mitobench.baselines.loss import dice_ce
 from mitobench.baselines.network import NetworkSegmenter
 from mitobench.baselines.optimizer import build_optimizer
 from mitobench.baselines.resume import TrainingState, restore_state, save_state
@@ -153,7 +152,7 @@ def _loop(
     if settings.compile == "on" or (settings.compile == "auto" and _pays(settings, segmenter.device)):
         learner.compile(dynamic=False)
     learner = team.wrap(learner, device=segmenter.device)
-    loss_of = dice_ce(pooled=job.pooled)
+    loss_of = job.loss()
     started = time.monotonic() - state.seconds
     while state.step < settings.steps:
         learner.train()
@@ -214,11 +213,12 @@ def _copy(net: nn.Module) -> dict[str, Tensor]:
 
 def _follow(state: TrainingState, decay: float) -> None:
     """Move the running average towards the weights; faster in the first steps, when they are still random."""
+    if not state.average:
+        return
     keep = min(decay, (1 + state.step) / (10 + state.step))
     own = state.net.state_dict()
     with torch.no_grad():
-        for name, tensor in state.average.items():
-            tensor.lerp_(own[name], 1 - keep)
+        torch._foreach_lerp_(list(state.average.values()), [own[name] for name in state.average], 1 - keep)
 
 
 def _note(state: TrainingState) -> None:

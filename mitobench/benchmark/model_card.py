@@ -47,6 +47,8 @@ def _training(name: str) -> str:
 
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\n]*$"), AfterValidator(_plain)]
 """One line of printable text."""
+Command = Annotated[str, Field(min_length=1, max_length=400, pattern=r"^[^\n]*$"), AfterValidator(_plain)]
+"""One command with all its settings."""
 Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,+()/_-]{0,79}$")]
 """Display name: plain letters, digits and a few marks, so that it is safe in any page or sheet."""
 Text = Annotated[str, Field(max_length=4000), AfterValidator(_plain)]
@@ -145,7 +147,7 @@ class ModelCard:
     licence: Line
     initialisation: Line
     training_data: tuple[TrainingSplit, ...]
-    commands: Annotated[tuple[Line, ...], Field(min_length=1)]
+    commands: Annotated[tuple[Command, ...], Field(min_length=1)]
     prompts: Literal["none", "own", "oracle", "person"] = "none"
     summary: Text = ""
     other_data: Text = ""

@@ -9,14 +9,17 @@ from mitobench.baselines.run import Run
 from mitobench.baselines.runtime import check_device
 from mitobench.baselines.sam.finetune import finetune, restore_finetuned
 from mitobench.baselines.sam.keep import OFFICIAL_RULE
+from mitobench.baselines.sam.masked import pretrain, refuse_to_segment
 from mitobench.baselines.sam.predict import AutomaticSegmenter
-from mitobench.baselines.sam.recipes import SETTINGS, read_settings, recipe_defaults
+from mitobench.baselines.sam.recipes import MASKED, SETTINGS, read_settings, recipe_defaults
 from mitobench.baselines.sam.start import start_weights
 from mitobench.baselines.sam.tune import automatic_segmenter, restore_rule, tune_rule
 from mitobench.baselines.settings import parse_settings
 from mitobench.segmenter import BaselineCard, Segmenter
 
 __all__ = ["SETTINGS", "load", "recipe_defaults", "restore", "train"]
+_WORK = {"rule": tune_rule, MASKED: pretrain}
+"""What the setting `train` means; anything else is fine-tuning."""
 
 
 def load(card: BaselineCard, *, device: str, weights: Path | None, seed: int) -> AutomaticSegmenter:
@@ -39,7 +42,7 @@ def load(card: BaselineCard, *, device: str, weights: Path | None, seed: int) ->
 
 
 def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: str) -> Path:
-    """Fine-tune SAM, or only fit the rule for its automatic masks; the setting `train` says which.
+    """Fine-tune SAM, pre-train its encoder, or only fit the rule for its automatic masks; `train` says which.
 
     Args:
         card: Names the size.
@@ -51,8 +54,7 @@ def train(card: BaselineCard, run: Run, given: Mapping[str, object], *, device: 
         The checkpoint folder.
     """
     settings = read_settings(card.key, given)
-    work = tune_rule if settings.train == "rule" else finetune
-    return work(card, run, settings, device=device)
+    return _WORK.get(settings.train, finetune)(card, run, settings, device=device)
 
 
 def restore(card: BaselineCard, folder: Path, checkpoint: Checkpoint, *, device: str) -> Segmenter:
@@ -64,6 +66,7 @@ def restore(card: BaselineCard, folder: Path, checkpoint: Checkpoint, *, device:
         checkpoint: What its checkpoint.json says.
         device: Where it will run.
     """
+    refuse_to_segment(folder, checkpoint)
     settings = parse_settings(SETTINGS[card.key], checkpoint.settings)
     if settings.train == "rule":
         return restore_rule(card, folder, checkpoint, settings, device=device)

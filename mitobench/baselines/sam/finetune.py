@@ -6,6 +6,7 @@ Prompt-free: the mask decoder is asked without points or boxes, so its learnt "n
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional
 from mitobench.baselines.checkpoint import Checkpoint, read_weights
 from mitobench.baselines.crops import CropSource
 from mitobench.baselines.job import Job
+from mitobench.baselines.loss import dice_ce
 from mitobench.baselines.network import NetworkSegmenter, View
 from mitobench.baselines.optimizer import constant
 from mitobench.baselines.run import Run, check_labelled, describe_volumes
@@ -157,8 +159,8 @@ def _train_on_embeddings(
             device=segmenter.device,
         )
 
-    job = replace(job, learner=FromEmbedding(sam), source=source, pooled=not historic)
-    job = replace(job, schedule=constant) if historic else job
+    job = replace(job, learner=FromEmbedding(sam), source=source)
+    job = replace(job, schedule=constant, loss=partial(dice_ce, pooled=False)) if historic else job
     folder = train_network(run, segmenter, settings, job)
     path.unlink(missing_ok=True)
     return folder

@@ -7,6 +7,7 @@
 | decoder   | the mask decoder                                              | embeddings, computed once               |
 | historic  | the mask decoder                                              | embeddings of whole patches, with a box |
 | rule      | no weight: which automatic masks count                        | automatic masks, computed once          |
+| masked    | the whole encoder, by filling in what is hidden; no labels    | new crops in every step                 |
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from mitobench.baselines.settings import Scalar, parse_settings, setting
 from mitobench.baselines.training import TrainSettings
 from mitobench.errors import BadInputError
 
-RANDOM = "random"
+RANDOM, MASKED = "random", "masked"
 FROM_CROPS = ("all", "lora")
 FROM_EMBEDDINGS = ("decoder", "historic")
 
@@ -30,12 +31,15 @@ class SamSettings(TrainSettings):
     train: str = setting(
         "all",
         "What learns: every weight; a low-rank change of the encoder and the decoder; the mask decoder alone; the "
-        "decoder as the recipe that this project started from did it; or only the rule that keeps or drops automatic "
-        "masks. Each changes the other defaults to its own.",
-        choices=("all", "lora", "decoder", "historic", "rule"),
+        "decoder as the recipe that this project started from did it; only the rule that keeps or drops automatic "
+        "masks; or the encoder without labels, by filling in what is hidden of a slice. Each changes the other "
+        "defaults to its own.",
+        choices=("all", "lora", "decoder", "historic", "rule", MASKED),
     )
     weights: str = setting(
-        "", f"Official weights, or the folder they lie in; {RANDOM!r} starts from random ones."
+        "",
+        f"Official weights, or the folder they lie in; the checkpoint of a train={MASKED} run; {RANDOM!r} starts "
+        "from random ones.",
     )
     steps: int = setting(2000, "Training steps.")
     batch: int = setting(16, "Crops per step.")
@@ -47,6 +51,7 @@ class SamSettings(TrainSettings):
     layer_decay: float = setting(
         0.8, "Each encoder block learns at this fraction of the rate of the block after it."
     )
+    hidden: float = setting(0.6, "Share of a crop that is hidden; used by train=masked.")
     rank: int = setting(8, "Rank of the low-rank changes; used by train=lora.")
     variants: int = setting(8, "Flips and turns of each tile that are embedded; used by train=decoder.")
     epochs: int = setting(10, "Passes over the patches; used by train=historic, in place of steps.")
@@ -69,6 +74,8 @@ class SamSettings(TrainSettings):
         super().__post_init__()
         if self.input % 16:
             raise BadInputError(f"Setting input is {self.input}; expected a multiple of 16 (SAM's patches).")
+        if not 0 < self.hidden < 1:
+            raise BadInputError(f"Setting hidden is {self.hidden}; expected a share between 0 and 1.")
         for name in ("rank", "epochs"):
             if getattr(self, name) < 1:
                 raise BadInputError(f"Setting {name} is {getattr(self, name)}; expected at least 1.")
@@ -125,6 +132,7 @@ RECIPES: Mapping[str, Mapping[str, Scalar]] = MappingProxyType(
             "layer_decay": 1.0,
             "warmup": 75,
         },
+        MASKED: {"foreground": 0.0, "choose_threshold": False, "encoder_rate": 1.0, "layer_decay": 1.0},
         "decoder": {"steps": 600, "batch": 64, "learning_rate": 3e-4, "warmup": 30},
         "historic": {
             "crop": 256,

@@ -1,13 +1,13 @@
-"""SAM as training finds it: official weights or random ones, and the same ones again for a checkpoint of changes."""
+"""SAM as training finds it: official, pre-trained or random weights, and again for a checkpoint of changes."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from mitobench.baselines.checkpoint import Checkpoint, WeightsFile
+from mitobench.baselines.checkpoint import CARD_FILE, Checkpoint, WeightsFile, read_checkpoint, read_weights
 from mitobench.baselines.sam.model import SamModel, build_sam
-from mitobench.baselines.sam.recipes import RANDOM, SamSettings
+from mitobench.baselines.sam.recipes import MASKED, RANDOM, SamSettings
 from mitobench.baselines.sam.shapes import SHAPES, WEIGHTS_URL, SamShape
-from mitobench.baselines.sam.weights import check_official, find_official, load_official, tensors_sha256
+from mitobench.baselines.sam.weights import check_official, fill, find_official, load_official, tensors_sha256
 from mitobench.errors import BadInputError, IntegrityError
 
 START = "start_sha256"
@@ -43,7 +43,7 @@ def start_of(key: str, folder: Path, checkpoint: Checkpoint, settings: SamSettin
 
 
 def start_weights(key: str, settings: SamSettings, *, seed: int) -> tuple[SamModel, WeightsFile | None]:
-    """SAM as training finds it: official weights where a size has some, else random ones.
+    """SAM as training finds it: official weights, those of an encoder pre-trained here, or random ones.
 
     Args:
         key: Names the size.
@@ -60,9 +60,13 @@ def start_weights(key: str, settings: SamSettings, *, seed: int) -> tuple[SamMod
     official, shape = SHAPES[key].official, shape_for(key, settings)
     if settings.weights == RANDOM or (official is None and not settings.weights):
         return build_sam(shape, seed=seed), None
+    pretrained = _pretraining(Path(settings.weights)) if settings.weights else None
+    if pretrained is not None:
+        return _encoder_from(pretrained, build_sam(shape, seed=seed), Path(settings.weights), key)
     if official is None:
         raise BadInputError(
-            f"Baseline {key!r} has no official weights, but weights is {settings.weights!r}. Leave it out."
+            f"Baseline {key!r} has no official weights, but weights is {settings.weights!r}. Leave it out, or give "
+            f"the checkpoint of a train={MASKED} run."
         )
     if not settings.weights:
         raise BadInputError(
@@ -72,6 +76,33 @@ def start_weights(key: str, settings: SamSettings, *, seed: int) -> tuple[SamMod
     path = find_official(official, Path(settings.weights))
     described = check_official(official, path)
     return load_official(build_sam(shape, seed=seed), path), described
+
+
+def _pretraining(folder: Path) -> Checkpoint | None:
+    """The checkpoint in a folder, if it is one of a pre-trained encoder."""
+    if not (folder / CARD_FILE).is_file():
+        return None
+    checkpoint = read_checkpoint(folder)
+    return checkpoint if checkpoint.settings.get("train") == MASKED else None
+
+
+def _encoder_from(
+    checkpoint: Checkpoint, sam: SamModel, folder: Path, key: str
+) -> tuple[SamModel, WeightsFile | None]:
+    """A random SAM with a pre-trained encoder."""
+    if checkpoint.baseline != key:
+        raise BadInputError(
+            f"{folder} holds an encoder of {checkpoint.baseline}; expected one of {key}. Run: mitobench finetune "
+            f"{key} --set train={MASKED} --dataset NAME"
+        )
+    before = "sam.image_encoder."
+    tensors = {
+        name.removeprefix(before): tensor
+        for name, tensor in read_weights(folder, checkpoint).items()
+        if name.startswith(before)
+    }
+    fill(sam.image_encoder, tensors, source=str(folder))
+    return sam, checkpoint.weights
 
 
 def shape_for(key: str, settings: SamSettings) -> SamShape:
