@@ -104,6 +104,9 @@ def finetune(
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started, one speaks
     say(f"Checkpoint in {written}. Next:")
+    if changed.get("train") == "masked":
+        say(f"mitobench finetune {baseline} --dataset {dataset} --set weights={written}")
+        return
     say(f"mitobench predict {written} --dataset {dataset} --out {written}/prediction")
 
 
