@@ -167,7 +167,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="the smallest size alone; on a CPU the smallest image too")
+    parser.add_argument(
+        "--quick", action="store_true", help="the smallest size alone; on a CPU the smallest image too"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--job", help=argparse.SUPPRESS)
     asked = parser.parse_args()

@@ -36,7 +36,7 @@ _BLOCK = 2 * PATCH
 _GREY = 127.5
 
 
-class FillIn(nn.Module):
+class Filler(nn.Module):
     """The encoder, and one linear layer from each patch's features to its pixels.
 
     Args:
@@ -124,7 +124,7 @@ def pretrain(card: BaselineCard, run: Run, settings: SamSettings, *, device: str
     sam.image_encoder.requires_grad_(True)
     segmenter = NetworkSegmenter(
         card=card,
-        net=FillIn(sam, seed=run.seed),
+        net=Filler(sam, seed=run.seed),
         view=View(shrink=settings.crop / settings.input, tile=settings.input, halo=settings.input // 4),
         device=device,
         bf16=use_bf16(settings.precision, device),
