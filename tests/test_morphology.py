@@ -142,7 +142,7 @@ def test_the_command_writes_table_and_plot(tmp_path: Path, monkeypatch: pytest.M
     assert "sphericity" in shown
     with pytest.raises(BadInputError, match="--voxel-size 30,8,8"):
         CliRunner().invoke(app, command[:2], catch_exceptions=False)
-    with pytest.raises(BadInputError, match="expected nanometres"):
+    with pytest.raises(BadInputError, match="expected positive numbers of nanometres"):
         CliRunner().invoke(app, [*command[:3], "a,b"], catch_exceptions=False)
     with pytest.raises(BadInputError, match="background only"):
         draw_rows([], plot)
