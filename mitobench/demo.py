@@ -78,7 +78,7 @@ def run_demo(
     table = leaderboard.table(board).sort_values("iou", ascending=False)
     ranking = [
         (
-            "" if str(row["rank"]) == "<NA>" else str(row["rank"]),
+            _place(row["rank"]),
             str(row["name"]),
             f"{row['iou']:.3f}",
             f"{row['f1_50']:.3f}",
@@ -91,8 +91,8 @@ def run_demo(
 
 
 def _place(rank: object) -> str:
-    """A rank for people; controls have none."""
-    return str(rank) if isinstance(rank, int) else ""
+    """A rank for people; controls have none, which a table holds as None, NaN or NA."""
+    return str(rank) if str(rank).isdigit() else ""
 
 
 def _show_data(say: Callable[[str], None]) -> None:

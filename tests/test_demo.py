@@ -27,6 +27,7 @@ def test_demo_makes_a_board_and_its_page(tmp_path: Path) -> None:
     result = demo.run_demo(tmp_path, say=said.append)
     titles = {row[1] for row in result["ranking"]}
     assert titles == {step.title for step in demo.STEPS}
+    assert {row[0] for row in result["ranking"]} == {"", "1"}, "controls have no rank"
     board = json.loads((tmp_path / "leaderboard" / "board.json").read_text())
     scores = {row["entry"]: row["scores"]["iou"] for row in board["rows"]}
     assert scores["empty"] == 0.0

@@ -76,7 +76,7 @@ def _one(dataset: str, rows: Sequence[Row], track_cards: Mapping[str, TrackCard]
             [
                 f'{number} <a href="entries/{text(row.entry)}.html">{text(row.name)}</a>',
                 text(track),
-                f"{last.prompts:g}",
+                f"{last.prompts:.3g}",
                 f"{last.iou:.3f}{_ends(last)}",
             ]
         )
@@ -103,7 +103,7 @@ def _marks(row: Row, number: int, most: float, taken: list[tuple[float, float]])
         drawn = f'<polyline class="mb-line-iou" points="{path}"/>'
     for point, (x, y) in zip(row.effort, places, strict=True):
         words = (
-            f"{number} {row.name}, {row.track}: {point.iou:.3f}{_ends(point)} at {point.prompts:g} prompts"
+            f"{number} {row.name}, {row.track}: {point.iou:.3f}{_ends(point)} at {point.prompts:.3g} prompts"
         )
         mark = f'<circle class="mb-dot-{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
         if kind == "control":
