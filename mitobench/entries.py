@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitobench.errors import BadInputError, UnknownNameError
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -172,10 +173,8 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a small file whole or not at all."""
     if target.exists() and target.samefile(source):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def why(

@@ -16,6 +16,7 @@ FLOORS = {
     "blind": 2,
     "clicks": 2,
     "workers": 2,
+    "replacing": 2,
     "arrays": 2,
     "patches": 2,
     "drawing": 2,

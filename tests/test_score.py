@@ -246,7 +246,7 @@ def test_a_killed_run_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.
         record.write(out)
     monkeypatch.undo()
     assert not out.exists()
-    stale, fresh = (out.with_name(f".{out.name}.{process}.partial") for process in (1, 2))
+    stale, fresh = (out.with_name(f".{out.name}.{process}.tmp") for process in (1, 2))
     for left in (stale, fresh):
         left.write_text("{")
     os.utime(stale, (0, 0))

@@ -1,7 +1,6 @@
 """All arrays of a volume written together, as a zarr group or an HDF5 file, block by block."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mitobench.arrays.hashes import ArraySource, slabs
-from mitobench.arrays.writers import settle, temporary_name
 from mitobench.errors import MissingExtraError
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 _CHUNK = (16, 128, 128)
@@ -40,7 +39,6 @@ def write_zarr_group(
     import zarr
     from zarr.codecs import ZstdCodec
 
-    temporary = temporary_name(path)
     scale = {"type": "scale", "scale": list(voxel_size_nm)}
     ome = {
         "version": "0.5",
@@ -51,7 +49,7 @@ def write_zarr_group(
             }
         ],
     }
-    try:
+    with replacing(path) as temporary:
         group = zarr.create_group(temporary, overwrite=True, attributes={"ome": ome, **attributes})
         targets = {
             name: group.create_array(
@@ -70,9 +68,6 @@ def write_zarr_group(
         for done, (name, box) in enumerate(boxes, start=1):
             targets[name][box] = np.asarray(arrays[name][box])
             progress(done, len(boxes), path.name)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_hdf5(
@@ -99,25 +94,20 @@ def write_hdf5(
         import h5py
     except ImportError:
         raise MissingExtraError("h5py", "hdf5", "Writing HDF5") from None
-    temporary = temporary_name(path)
     total, done = sum(array.shape[0] for array in arrays.values()), 0
-    try:
-        with h5py.File(temporary, "w") as file:
-            for name, value in attributes.items():
-                file.attrs[name] = json.dumps(value)
-            for name, array in arrays.items():
-                target = file.create_dataset(name, shape=tuple(array.shape), dtype=np.dtype(array.dtype))
-                target.attrs["voxel_size_nm"] = list(voxel_size_nm)
-                target.attrs["element_size_um"] = [step / 1000 for step in voxel_size_nm]
-                start = 0
-                for slab in slabs(array):
-                    target[start : start + len(slab)] = slab
-                    start += len(slab)
-                    progress(done + start, total, path.name)
-                done += start
-        settle(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, value in attributes.items():
+            file.attrs[name] = json.dumps(value)
+        for name, array in arrays.items():
+            target = file.create_dataset(name, shape=tuple(array.shape), dtype=np.dtype(array.dtype))
+            target.attrs["voxel_size_nm"] = list(voxel_size_nm)
+            target.attrs["element_size_um"] = [step / 1000 for step in voxel_size_nm]
+            start = 0
+            for slab in slabs(array):
+                target[start : start + len(slab)] = slab
+                start += len(slab)
+                progress(done + start, total, path.name)
+            done += start
 
 
 def _shard_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 
 from mitobench.arrays.hashes import ArrayDigest
 from mitobench.errors import DtypeError, FormatError, ShapeError
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
-
-TEMPORARY_SUFFIX = ".tmp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,28 +114,21 @@ def write_npy_atomic(
         ShapeError: A slab has another shape, or their number does not add up.
     """
     dtype = np.dtype(dtype).newbyteorder("<")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     file_digest, array_digest, done = hashlib.sha256(), ArrayDigest(shape=shape, dtype=dtype), 0
-    try:
-        with temporary.open("wb") as file:
-            header = npy_header(shape=shape, dtype=dtype)
-            file.write(header)
-            file_digest.update(header)
-            for slab in slabs:
-                values = as_slab(slab, name=path.name, shape=shape, dtype=dtype)
-                done += values.shape[0]
-                file.write(values.data)
-                file_digest.update(values.data)
-                array_digest.update(values)
-                progress(done, shape[0], path.name)
-            if done != shape[0]:
-                raise ShapeError(f"{path.name}: {done} slices came, but its shape is {shape}.")
-            file.flush()
-            os.fsync(file.fileno())
-            n_bytes = file.tell()
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        header = npy_header(shape=shape, dtype=dtype)
+        file.write(header)
+        file_digest.update(header)
+        for slab in slabs:
+            values = as_slab(slab, name=path.name, shape=shape, dtype=dtype)
+            done += values.shape[0]
+            file.write(values.data)
+            file_digest.update(values.data)
+            array_digest.update(values)
+            progress(done, shape[0], path.name)
+        if done != shape[0]:
+            raise ShapeError(f"{path.name}: {done} slices came, but its shape is {shape}.")
+        n_bytes = file.tell()
     return WrittenArray(
         n_bytes=n_bytes, sha256=file_digest.hexdigest(), array_sha256=array_digest.hexdigest()
     )

@@ -1,7 +1,6 @@
 """Single arrays written as npy, TIFF or NIfTI, slab by slab. What goes into a folder is decided elsewhere."""
 
 import math
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays.hashes import ArraySource, slabs
-from mitobench.arrays.npy import TEMPORARY_SUFFIX, write_npy_atomic
+from mitobench.arrays.npy import write_npy_atomic
 from mitobench.errors import BadInputError, DtypeError
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 # ImageJ reads stacks of these below 4 GB; larger ones and other dtypes become BigTIFF.
@@ -52,20 +52,18 @@ def write_tiff(
     metadata = {"axes": "ZYX", "spacing": z, "unit": "um"}
     if not imagej:
         metadata |= {"voxel_size_nm": list(voxel_size_nm)}
-    temporary = temporary_name(path)
-    try:
-        with tifffile.TiffWriter(temporary, imagej=imagej, bigtiff=not imagej, byteorder="<") as file:
-            file.write(
-                _pages(array, dtype, path.name, progress),
-                shape=tuple(array.shape),
-                dtype=dtype,
-                photometric="minisblack",
-                resolution=(1 / x, 1 / y),
-                metadata=metadata,
-            )
-        settle(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        tifffile.TiffWriter(temporary, imagej=imagej, bigtiff=not imagej, byteorder="<") as file,
+    ):
+        file.write(
+            _pages(array, dtype, path.name, progress),
+            shape=tuple(array.shape),
+            dtype=dtype,
+            photometric="minisblack",
+            resolution=(1 / x, 1 / y),
+            metadata=metadata,
+        )
 
 
 def write_nifti(
@@ -92,15 +90,10 @@ def write_nifti(
             f"{path.name}: the shape is {tuple(array.shape)}, but NIfTI-1 has no axis longer than "
             f"{_NIFTI_LONGEST}. Write zarr, TIFF or npy instead."
         )
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(_nifti_header(array.shape, dtype, voxel_size_nm))
-            for page in _pages(array, dtype, path.name, progress):
-                file.write(page.data)
-        settle(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(_nifti_header(array.shape, dtype, voxel_size_nm))
+        for page in _pages(array, dtype, path.name, progress):
+            file.write(page.data)
 
 
 def _stored(dtype: Any) -> np.dtype[Any]:
@@ -135,15 +128,3 @@ def _nifti_header(shape: tuple[int, ...], dtype: np.dtype[Any], voxel_size_nm: A
         struct.pack_into("<f", header, 280 + 16 * row + 4 * row, step)
     header[344:348] = b"n+1\0"
     return bytes(header)
-
-
-def temporary_name(path: Path) -> Path:
-    """Where a file or folder is written before it gets its name."""
-    return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-
-
-def settle(temporary: Path, path: Path) -> None:
-    """Give a written file its name once its bytes are on the disk."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -3,7 +3,6 @@
 The masks and probabilities here are what a model said; pictures that show tissue are drawn when the site is built.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 from mitobench.arrays import ArraySource
 from mitobench.drawing.chosen import even_slices
 from mitobench.errors import BadInputError, DtypeError, FormatError, ShapeError
+from mitobench.replacing import replacing
 
 GALLERY_SLICES = 3
 """Slices shown per volume."""
@@ -161,6 +161,5 @@ def _write_slice(
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    picture.save(temporary, format="PNG", optimize=True)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG", optimize=True)

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 import mitobench
 from mitobench.arrays import hash_file
-from mitobench.arrays.writers import settle, temporary_name
 from mitobench.benchmark.container import container_at
 from mitobench.metrics import OverlapTable
 from mitobench.metrics.object_sums import ObjectSums
 from mitobench.metrics.sides import Ends
 from mitobench.metrics.spread import PairSums
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 ROOMS = ("arrays", "benchmark", "components", "metrics")
@@ -126,14 +126,8 @@ class VolumeNotes:
         return self._folder / f"{self._name}.{what}.npz"
 
     def _write(self, what: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        path = self._path(what)
-        partial = temporary_name(path)
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            settle(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self._path(what)) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _called(slab: slice) -> str:

@@ -1,10 +1,7 @@
 """The Record of one scored prediction and its JSON file. Nothing here computes a score."""
 
 import dataclasses
-import glob
 import json
-import os
-import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -32,6 +29,7 @@ from mitobench.benchmark.schema import (
     VolumeName,
 )
 from mitobench.errors import BadInputError, RecordError
+from mitobench.replacing import replacing
 
 SCHEMA: Literal[3] = 3
 """Version of the record format; a scorer that changes numbers bumps it. Version 1 had no outlines, versions 1 and 2 no
@@ -239,20 +237,9 @@ def explain(error: ValidationError, *, where: str) -> str:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a text file (UTF-8, newlines as they are) under a temporary name, then move it into place.
-
-    What a killed run left under such a name is removed; writing takes seconds, so an hour is old.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if time.time() - left.stat().st_mtime > 3600:
-            left.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(text.encode())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a text file (UTF-8, newlines as they are), whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
 
 
 def _found(value: object) -> str:

@@ -10,6 +10,7 @@ import typer
 from mitobench.cli.console import print_json, print_table, progress_bar, say
 from mitobench.cli.voxel_size import parsed_voxel_size
 from mitobench.errors import BadInputError
+from mitobench.replacing import replacing
 
 Kind = Literal["instance", "semantic"]
 
@@ -93,12 +94,8 @@ def _steps(voxel_size: str | None, dataset: str | None) -> tuple[float, ...]:
 def _write(out: Path, names: list[str], rows: list[list[object]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
+    with replacing(out) as temporary:
         temporary.write_text(text.getvalue())
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def register(app: typer.Typer) -> None:

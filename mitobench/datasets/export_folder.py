@@ -1,7 +1,6 @@
 """A folder that appears under its name only when it is whole, and goes on where a killed run stopped."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from mitobench.arrays import hash_file
 from mitobench.errors import BadInputError
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress
 
 PLAN = "export.json"
@@ -113,13 +113,8 @@ def _resume_or_clear(unfinished: Path, plan: Mapping[str, Any]) -> None:
 
 def _write_piece(piece: Piece, folder: Path, progress: Progress) -> None:
     path = folder / piece.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    piece.write(temporary, lambda done, total, _: progress(done, total, piece.path))
-    if temporary.is_file():
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        piece.write(temporary, lambda done, total, _: progress(done, total, piece.path))
 
 
 def _check_room(out: Path, n_bytes: int) -> None:
@@ -132,6 +127,5 @@ def _check_room(out: Path, n_bytes: int) -> None:
 
 
 def _save(path: Path, value: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

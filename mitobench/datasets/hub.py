@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +17,7 @@ from mitobench.datasets.roots import data_root
 from mitobench.datasets.split import Split, load_split
 from mitobench.errors import BadInputError, FormatError, MissingExtraError
 from mitobench.patches import Edge, Keep, PatchBatch, PatchDataset
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -214,23 +214,18 @@ def _write(
     """Stream the patches into an Arrow file that appears under its name only when it is whole."""
     import pyarrow as pa
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with (
-            pa.OSFile(str(unfinished), "wb") as sink,
-            pa.ipc.new_stream(sink, schema) as writer,
-            ThreadPoolExecutor(THREADS) as threads,
-        ):
-            for start in range(0, len(patches), _ROWS):
-                batch = patches.gather(range(start, min(start + _ROWS, len(patches))))
-                columns = columns_of(batch, encoding, threads)
-                arrays = [pa.array(columns[field.name], field.type) for field in schema]
-                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-                progress(start + len(batch["volume"]), len(patches), path.name)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        replacing(path) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_stream(sink, schema) as writer,
+        ThreadPoolExecutor(THREADS) as threads,
+    ):
+        for start in range(0, len(patches), _ROWS):
+            batch = patches.gather(range(start, min(start + _ROWS, len(patches))))
+            columns = columns_of(batch, encoding, threads)
+            arrays = [pa.array(columns[field.name], field.type) for field in schema]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            progress(start + len(batch["volume"]), len(patches), path.name)
 
 
 def columns_of(batch: PatchBatch, encoding: Encoding, threads: ThreadPoolExecutor) -> dict[str, list[Any]]:

@@ -7,7 +7,6 @@ One CSV for each split, track and way of drawing (`<dataset>@<version>.<track>.<
 import csv
 import hashlib
 import io
-import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mitobench.components import as_objects
 from mitobench.datasets.split import Split, load_split
 from mitobench.errors import BadInputError, IntegrityError, UnknownNameError
 from mitobench.prompts import PROMPT_TRACKS, STARTS, ObjectPrompt, draw_prompts
+from mitobench.replacing import replacing
 from mitobench.volume import Labels, Volume
 
 FOLDER = Path(__file__).parent / "prompts"
@@ -261,6 +261,5 @@ def prompts_from_csv(text: str, *, track: str) -> list[ObjectPrompt]:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(text.encode())
-    partial.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())

@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 
 from mitobench.datasets.roots import MARGIN, check_disk
 from mitobench.errors import IntegrityError
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 PACKED = MappingProxyType({b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open})
@@ -149,24 +150,18 @@ def _unpacked(path: Path, unpack: Callable[[Path], BinaryIO], scratch: Path, pro
     target = scratch / f".{path.name}.{about.st_size}-{about.st_mtime_ns}{UNPACKED}"
     if target.is_file():
         return target
-    scratch.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     limit, done = MOST_TIMES * about.st_size + MARGIN, 0
-    try:
-        with unpack(path) as packed, temporary.open("wb") as out:
-            while chunk := packed.read(_CHUNK):
-                done += len(chunk)
-                if done > limit:
-                    raise IntegrityError(
-                        f"{path} unpacks to more than {limit} bytes, over {MOST_TIMES} times its size. "
-                        "No published archive does; it is not used. Replace or remove it."
-                    )
-                check_disk(scratch, len(chunk))
-                out.write(chunk)
-                progress(done, 0, f"unpack {path.name}")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, unpack(path) as packed, temporary.open("wb") as out:
+        while chunk := packed.read(_CHUNK):
+            done += len(chunk)
+            if done > limit:
+                raise IntegrityError(
+                    f"{path} unpacks to more than {limit} bytes, over {MOST_TIMES} times its size. "
+                    "No published archive does; it is not used. Replace or remove it."
+                )
+            check_disk(scratch, len(chunk))
+            out.write(chunk)
+            progress(done, 0, f"unpack {path.name}")
     return target
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mitobench.errors import BadInputError, MissingExtraError
 from mitobench.morphology.columns import COLUMNS, Column
 from mitobench.morphology.measure import Row
+from mitobench.replacing import replacing
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
@@ -48,12 +49,8 @@ def draw_rows(rows: Sequence[Row], path: Path) -> None:
     figure.suptitle(
         f"{len(rows)} mitochondria, {sum(bool(row['cut']) for row in rows)} of them cut by the volume"
     )
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    try:
-        figure.savefig(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:] or None)
 
 
 def _histogram(axes: Any, rows: Sequence[Row], column: Column, *, log: bool) -> None:

@@ -10,8 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 from mitobench.arrays import ArraySource
-from mitobench.arrays.npy import TEMPORARY_SUFFIX
-from mitobench.arrays.writers import settle, temporary_name
 from mitobench.benchmark.container.metadata import GROUP
 from mitobench.benchmark.container.packing import Chunk, checked, packed_chunks
 from mitobench.benchmark.container.reader import ZARR, container_manifest
@@ -20,6 +18,7 @@ from mitobench.benchmark.container.zips import ZipFile
 from mitobench.benchmark.manifest import MANIFEST, manifest_text
 from mitobench.benchmark.record import to_json, write_text_atomic
 from mitobench.errors import BadInputError, ShapeError
+from mitobench.replacing import TEMPORARY_SUFFIX, replacing
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind
 
@@ -201,16 +200,11 @@ class PredictionWriter:
 
 def _write_zip(path: Path, members: Iterator[Chunk]) -> None:
     """A stored zip, whole or not at all; equal members give equal bytes on every machine."""
-    partial = temporary_name(path)
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as file:
-            for name, data in members:
-                info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                info.create_system, info.external_attr = 3, 0o100644 << 16
-                file.writestr(info, data)
-        settle(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as file:
+        for name, data in members:
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr = 3, 0o100644 << 16
+            file.writestr(info, data)
 
 
 def _natural(member: str) -> tuple[tuple[bool, int], ...]:

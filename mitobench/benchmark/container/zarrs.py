@@ -1,6 +1,5 @@
 """Plain zarr folders for what is never scored: probabilities, and labels of volumes that are in no benchmark."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from mitobench.arrays import ArraySource
 from mitobench.benchmark.container.metadata import CHUNKS
+from mitobench.replacing import replacing
 
 
 def write_zarr(target: Path, array: ArraySource, *, attributes: dict[str, Any] | None = None) -> Path:
@@ -24,10 +24,8 @@ def write_zarr(target: Path, array: ArraySource, *, attributes: dict[str, Any] |
     import zarr
     from zarr.codecs import BloscCodec
 
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     z, y, x = array.shape
-    try:
+    with replacing(target) as partial:
         stored = zarr.create_array(
             store=partial,
             shape=(z, y, x),
@@ -42,8 +40,4 @@ def write_zarr(target: Path, array: ArraySource, *, attributes: dict[str, Any] |
             for row in range(0, y, rows):
                 box = slice(first, min(first + CHUNKS[0], z)), slice(row, min(row + rows, y)), slice(0, x)
                 stored[box] = np.asarray(array[box])
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target

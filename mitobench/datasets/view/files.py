@@ -1,10 +1,10 @@
 """Writing what a view made: whole or not at all, and never over a file that is somebody else's."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from mitobench.errors import BadInputError
+from mitobench.replacing import replacing
 
 MARK = "mitobench view"
 """Stands in the header of every file written here; files without it are not ours to replace."""
@@ -33,15 +33,8 @@ def refuse_strangers(paths: list[Path], *, overwrite: bool) -> None:
 def write_all(contents: Mapping[Path, bytes]) -> None:
     """Write files one after the other, each under a temporary name first; leftovers of a killed run go."""
     for path, content in contents.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-            leftover.unlink(missing_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+        with replacing(path, old_seconds=0) as temporary:
             temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _is_ours(path: Path) -> bool:
