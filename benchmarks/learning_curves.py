@@ -111,7 +111,11 @@ def write_table(points: list[dict], options: argparse.Namespace, out: Path) -> N
     for dataset in dict.fromkeys(point["dataset"] for point in points):
         own = [point for point in points if point["dataset"] == dataset]
         counts = sorted({point["slices"] for point in own})
-        lines += [f"## {dataset}", "", "| model | " + " | ".join(f"{n} slice{'s' * (n > 1)}" for n in counts) + " |"]
+        lines += [
+            f"## {dataset}",
+            "",
+            "| model | " + " | ".join(f"{n} slice{'s' * (n > 1)}" for n in counts) + " |",
+        ]
         lines += ["|---|" + "---|" * len(counts)]
         for model in dict.fromkeys(point["model"] for point in own):
             cells = []
