@@ -7,8 +7,6 @@ everything that a resumed run needs, in one file, so that no kill can leave two 
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mitobench.errors import BadInputError, FormatError, IntegrityError
+from mitobench.replacing import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -263,14 +262,5 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         path: The file to replace or make.
         write: Called with the temporary path.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with replacing(path) as temporary:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
