@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitobench.arrays import ArraySource
-from mitobench.benchmark.gallery import list_gallery, read_picture
+from mitobench.benchmark.gallery import GallerySlice, list_gallery, read_picture
 from mitobench.benchmark.pages.facts import DuelFacts, Json
 from mitobench.benchmark.pages.local import LocalData, PredictedVolume
 from mitobench.benchmark.pages.views import Pictures, figure, in_words
@@ -65,6 +65,7 @@ def worst_pictures(
     if not order or not volumes:
         return ""
     predicted = local.predictions(record)
+    kept = list_gallery(gallery) if gallery is not None else ()
     folder = Path("pictures") / str(record["model"]) / stem
     shown: list[str] = []
     unseen = 0
@@ -72,7 +73,7 @@ def worst_pictures(
         if len(shown) == DRAWN:
             break
         try:
-            drawn = _object(one, volumes.get(one.volume), record, gallery, predicted, local, out, folder, up)
+            drawn = _object(one, volumes.get(one.volume), record, kept, predicted, local, out, folder, up)
         except FormatError:  # the gallery names its broken pictures
             drawn = ""
         shown += [drawn] if drawn else []
@@ -89,7 +90,7 @@ def _object(
     one: WorstObject,
     volume: Volume | None,
     record: Json,
-    gallery: Path | None,
+    kept: Sequence[GallerySlice],
     predicted: Mapping[str, PredictedVolume] | None,
     local: LocalData,
     out: Path,
@@ -100,23 +101,22 @@ def _object(
     ids = None if volume is None else local.object_ids(record, volume)
     if volume is None or ids is None:
         return ""
-    index = _slice_of(one, ids, _known(one.volume, ids, gallery, predicted))
+    index = _slice_of(one, ids, _known(one.volume, ids, kept, predicted))
     if index is None:
         return ""
-    said = _said(one.volume, index, gallery, predicted)
+    said = _said(one.volume, index, kept, predicted)
     return _draw(one, volume, np.asarray(ids[index]) == one.id, said, index, out, folder, up)
 
 
 def _known(
     volume: str,
     ids: ArraySource,
-    gallery: Path | None,
+    kept: Sequence[GallerySlice],
     predicted: Mapping[str, PredictedVolume] | None,
 ) -> Sequence[int]:
     """Slices of a volume for which it is known what the model said."""
     if predicted is not None and volume in predicted:
         return range(ids.shape[0])
-    kept = list_gallery(gallery) if gallery is not None else ()
     return [item.index for item in kept if item.volume == volume and item.index < ids.shape[0]]
 
 
@@ -129,15 +129,16 @@ def _slice_of(one: WorstObject, ids: ArraySource, known: Sequence[int]) -> int |
 
 
 def _said(
-    volume: str, index: int, gallery: Path | None, predicted: Mapping[str, PredictedVolume] | None
+    volume: str,
+    index: int,
+    kept: Sequence[GallerySlice],
+    predicted: Mapping[str, PredictedVolume] | None,
 ) -> _Said:
     if predicted is not None and volume in predicted:
         here = predicted[volume]
         soft = None if here.probability is None else np.asarray(here.probability[index])
         return _Said(mask=np.asarray(here.labels[index]) != 0, probability=soft)
-    item = next(
-        item for item in list_gallery(gallery or Path()) if (item.volume, item.index) == (volume, index)
-    )
+    item = next(item for item in kept if (item.volume, item.index) == (volume, index))
     soft = None if item.probability is None else read_picture(item.probability, kind="probability")
     return _Said(mask=read_picture(item.mask, kind="mask") > 0, probability=soft)
 
