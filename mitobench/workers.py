@@ -18,6 +18,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, Protocol, TypeVar
 
 from mitobench.errors import BadInputError, MissingExtraError, WorkerError
+from mitobench.preload import is_capped, preload
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -134,6 +135,8 @@ def _become_worker() -> None:
     """Leave Ctrl-C to the process that gives the work, and end with it, even when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if is_capped():
+        preload()
 
 
 def _end_with_parent() -> None:

@@ -17,6 +17,7 @@ FLOORS = {
     "clicks": 2,
     "workers": 2,
     "replacing": 2,
+    "preload": 2,
     "arrays": 2,
     "patches": 2,
     "drawing": 2,

@@ -49,7 +49,8 @@ def score(
         int | None, typer.Option(help="Of the model; what the prediction says by default.")
     ] = None,
     max_memory_gb: Annotated[
-        float | None, typer.Option(help="Stop when this process needs more memory of its own.")
+        float | None,
+        typer.Option(help="Stop when a process needs more memory of its own, libraries not counted."),
     ] = None,
     max_cpu_seconds: Annotated[
         int | None, typer.Option(help="Stop when it has computed for longer, all threads together.")

@@ -33,7 +33,7 @@ def decode_chunk(data: bytes, packing: str, *, size: int, where: str) -> Any:
     try:
         unpacked = unpack(data, size)
     except Exception as error:  # codecs raise nearly anything on damaged bytes
-        raise FormatError(f"{where} cannot be unpacked: {error}. Pack it again.") from None
+        raise FormatError(f"{where} cannot be unpacked: {error}. Pack it again.") from error
     return unpacked
 
 
