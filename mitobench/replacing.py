@@ -2,6 +2,7 @@
 
 import glob
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -38,8 +39,7 @@ def replacing(path: Path, *, old_seconds: float = OLD_SECONDS) -> Iterator[Path]
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{TEMPORARY_SUFFIX}"):
         if time.time() - left.stat().st_mtime > old_seconds:
             _remove(left)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    _remove(temporary)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
         yield temporary
         if temporary.is_dir():
@@ -50,6 +50,18 @@ def replacing(path: Path, *, old_seconds: float = OLD_SECONDS) -> Iterator[Path]
         temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def write_text_atomic(path: Path, text: str, *, old_seconds: float = OLD_SECONDS) -> None:
+    """Write a text file (UTF-8, newlines as they are), whole or not at all.
+
+    Args:
+        path: The file; the folder around it is made.
+        text: What it shall hold.
+        old_seconds: See `replacing`.
+    """
+    with replacing(path, old_seconds=old_seconds) as temporary:
+        temporary.write_bytes(text.encode())
 
 
 def _remove(path: Path) -> None:

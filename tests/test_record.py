@@ -7,8 +7,9 @@ import pytest
 from benchmark_fakes import blobs, score, volume, write_prediction
 
 from mitobench.benchmark.names import RecordName
-from mitobench.benchmark.record import Record, to_json, write_text_atomic
+from mitobench.benchmark.record import Record, to_json
 from mitobench.errors import BadInputError, MitobenchError, RecordError
+from mitobench.replacing import write_text_atomic
 
 
 @pytest.fixture

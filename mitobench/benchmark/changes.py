@@ -5,8 +5,9 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mitobench.benchmark.record import Record, write_text_atomic
+from mitobench.benchmark.record import Record
 from mitobench.errors import RecordError
+from mitobench.replacing import write_text_atomic
 
 CHANGES = "CHANGES"
 COLUMNS = ("date", "record", "score", "before", "after", "reason")

@@ -13,11 +13,12 @@ from mitobench.benchmark.entry import Entry, entry_keys, load_entries, load_entr
 from mitobench.benchmark.ledger import LEDGER, ledger_rows, ledger_text, read_ledger
 from mitobench.benchmark.model_card import MODEL
 from mitobench.benchmark.ranking import HEADLINE, NO_TISSUE, SameTissue, Scored, board_rows
-from mitobench.benchmark.record import Record, to_json, write_text_atomic
+from mitobench.benchmark.record import Record, to_json
 from mitobench.benchmark.reported import read_reported
 from mitobench.benchmark.rescore import differences, rescored
 from mitobench.errors import BadInputError, MitobenchError, RecordError
 from mitobench.metrics import METRICS
+from mitobench.replacing import write_text_atomic
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,7 @@ workers, devices or interruptions, the same files come about, and the volume put
 """
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,8 @@ from mitobench.arrays import ArraySource, open_npy
 from mitobench.arrays.chunks import as_box, from_chunks
 from mitobench.arrays.portable import portable
 from mitobench.benchmark.container.metadata import CHUNKS
-from mitobench.benchmark.record import write_text_atomic
 from mitobench.errors import BadInputError
+from mitobench.replacing import replacing, write_text_atomic
 from mitobench.segmenter import BlockSegmenter, Box, Progress, Segmenter, no_progress
 from mitobench.workers import Workers
 
@@ -156,9 +154,5 @@ def _compute(piece: _Piece) -> None:
             f"{segmenter.card.key!r} is not made of blocks here, but was where the work began."
         )
     found = segmenter.block(piece.image, piece.box, grey_ends=piece.grey_ends)
-    handle, name = tempfile.mkstemp(dir=piece.path.parent, prefix=f".{piece.path.name}.")
-    with os.fdopen(handle, "wb") as file:
+    with replacing(piece.path) as temporary, temporary.open("wb") as file:
         np.save(file, found)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(piece.path)

@@ -29,7 +29,7 @@ from mitobench.benchmark.schema import (
     VolumeName,
 )
 from mitobench.errors import BadInputError, RecordError
-from mitobench.replacing import replacing
+from mitobench.replacing import write_text_atomic
 
 SCHEMA: Literal[3] = 3
 """Version of the record format; a scorer that changes numbers bumps it. Version 1 had no outlines, versions 1 and 2 no
@@ -234,12 +234,6 @@ def explain(error: ValidationError, *, where: str) -> str:
         for problem in error.errors(include_url=False)
     ]
     return f"{where}: {len(lines)} field(s) do not fit the schema:\n" + "\n".join(lines)
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write a text file (UTF-8, newlines as they are), whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(text.encode())
 
 
 def _found(value: object) -> str:

@@ -6,7 +6,6 @@ which are on disk. When all are, the files are hashed, get their names, and stor
 
 import errno
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +47,7 @@ from mitobench.datasets.store import (
     surprises,
 )
 from mitobench.errors import BadInputError, FetchError, IntegrityError, ShapeError
+from mitobench.replacing import write_text_atomic
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Index3
 from mitobench.workers import Workers
@@ -240,13 +240,7 @@ def _index(
 
 def _finish(index: StoreIndex, folder: Path) -> None:
     """store.json, then nothing else but what it names."""
-    temporary = folder / f".{INDEX}.{os.getpid()}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(index.model_dump(mode="json"), file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / INDEX)
+    write_text_atomic(folder / INDEX, json.dumps(index.model_dump(mode="json"), indent=1) + "\n")
     drop_unfinished(folder)
     for other in folder.glob("*.npy"):
         if other.name not in index.files:

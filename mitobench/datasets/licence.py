@@ -8,6 +8,7 @@ from typing import Any
 
 from mitobench.datasets.card import DatasetCard
 from mitobench.errors import LicenceError
+from mitobench.replacing import write_text_atomic
 
 AGREEMENTS = "agreements.json"
 VARIABLE = "MITOBENCH_AGREE"
@@ -29,10 +30,7 @@ def record_agreement(card: DatasetCard, root: Path) -> None:
         "url": card.licence.url,
         "agreed": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = root / f".{AGREEMENTS}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(agreements, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(root / AGREEMENTS)
+    write_text_atomic(root / AGREEMENTS, json.dumps(agreements, indent=1, sort_keys=True) + "\n")
 
 
 def require_agreement(card: DatasetCard, root: Path, *, agree: bool, note: str = "") -> None:

@@ -1,9 +1,10 @@
 """A file that has arrived in part, and the note beside it that says what it is a part of. No network here."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from mitobench.replacing import write_text_atomic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,25 +53,17 @@ class Partial:
     def start(self, note: Note) -> None:
         """Drop what is there and note what comes; in this order, so that no kill pairs old bytes with a new note."""
         self.path.unlink(missing_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(asdict(note)), encoding="utf-8")
-        temporary.replace(self._note_path)
+        write_text_atomic(self._note_path, json.dumps(asdict(note)), old_seconds=0)
 
     def drop(self) -> None:
         """Remove both files."""
         self.path.unlink(missing_ok=True)
-        self._drop_notes()
+        self._note_path.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Give the whole file its name."""
         self.path.replace(self.target)
-        self._drop_notes()
-
-    def _drop_notes(self) -> None:
-        """The note, and what runs killed while writing it left."""
         self._note_path.unlink(missing_ok=True)
-        for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-            leftover.unlink(missing_ok=True)
 
     @property
     def _note_path(self) -> Path:

@@ -6,7 +6,6 @@ Whoever scores has to score the file that this wrote: what the address gives a s
 import contextlib
 import hashlib
 import http.client
-import os
 import re
 import socket
 import ssl
@@ -17,6 +16,7 @@ from urllib.parse import urljoin
 
 from mitobench.errors import FetchError, IntakeError, IntegrityError
 from mitobench.intake.urls import HOSTS, Address, Resolve, check_url, public_numbers
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress, no_progress
 
 MAX_BYTES = 8 << 30
@@ -83,35 +83,31 @@ def fetch_file(
     if not _SHA256.fullmatch(sha256):
         raise IntakeError(f"sha256 is {sha256!r}; expected 64 hexadecimal digits.")
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     ends = time.monotonic() + max_seconds
     hosts = tuple(hosts)
     try:
         connection, response = _ask(url, "GET", hosts, resolve, connect)
-        with contextlib.closing(connection):
-            n_bytes = _promised(response, url, max_bytes)
-            found = _receive(
-                response,
-                partial,
-                url=url,
-                max_bytes=max_bytes,
-                promised=n_bytes,
-                ends=ends,
-                progress=lambda done: progress(done, n_bytes or 0, f"download {target.name}"),
-            )
-        if found != sha256:
-            raise IntegrityError(
-                f"What {url} gave has sha256 {found}; the entry says {sha256}. Upload the file that was scored, or "
-                "score the one that is there."
-            )
-        partial.replace(target)
+        with replacing(target) as partial:
+            with contextlib.closing(connection):
+                n_bytes = _promised(response, url, max_bytes)
+                found = _receive(
+                    response,
+                    partial,
+                    url=url,
+                    max_bytes=max_bytes,
+                    promised=n_bytes,
+                    ends=ends,
+                    progress=lambda done: progress(done, n_bytes or 0, f"download {target.name}"),
+                )
+            if found != sha256:
+                raise IntegrityError(
+                    f"What {url} gave has sha256 {found}; the entry says {sha256}. Upload the file that was scored, "
+                    "or score the one that is there."
+                )
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, FetchError | IntegrityError):
             raise
         raise FetchError(f"{url} could not be fetched ({error!r}). Try again later.") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 
@@ -212,8 +208,6 @@ def _receive(
             digest.update(chunk)
             out.write(chunk)
             progress(done)
-        out.flush()
-        os.fsync(out.fileno())
     if promised is not None and done != promised:
         raise FetchError(f"{url} ended after {done} of {promised} bytes. Try again later.")
     return digest.hexdigest()

@@ -16,9 +16,9 @@ from mitobench.benchmark.container.reader import ZARR, container_manifest
 from mitobench.benchmark.container.zarrs import write_zarr
 from mitobench.benchmark.container.zips import ZipFile
 from mitobench.benchmark.manifest import MANIFEST, manifest_text
-from mitobench.benchmark.record import to_json, write_text_atomic
+from mitobench.benchmark.record import to_json
 from mitobench.errors import BadInputError, ShapeError
-from mitobench.replacing import TEMPORARY_SUFFIX, replacing
+from mitobench.replacing import TEMPORARY_SUFFIX, replacing, write_text_atomic
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import LabelKind
 
