@@ -3,13 +3,15 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mitobench.benchmark.pages.facts import DatasetFacts, Json
-from mitobench.benchmark.pages.local import PredictedVolume, Predictions
+from mitobench.benchmark.pages.local import PredictedVolume, no_predictions
 from mitobench.entries import leaderboard_folder
 from mitobench.errors import (
     BadInputError,
@@ -20,9 +22,12 @@ from mitobench.errors import (
 )
 from mitobench.segmenter import Progress, no_progress
 from mitobench.volume import Volume
+from mitobench.workers import Start, open_workers, when_asked
 
 CLONE = Path(__file__).parents[1]
 """Where mkdocs.yml and the handwritten pages lie; they are not part of the installed package."""
+DRAWERS = 2
+"""Processes that draw while the pages are written."""
 
 
 def build_site(
@@ -37,7 +42,7 @@ def build_site(
     Args:
         out: Folder of the built site; replaced.
         folder: The leaderboard; see `entries.leaderboard_folder`.
-        predictions: Folder of `<entry>/<record>/`, each what `mitobench score` was given; see `predictions_in`.
+        predictions: Folder of `<entry>/<record>/`, each what `mitobench score` was given; see `PredictionsIn`.
         progress: Told about finished pages.
 
     Returns:
@@ -53,13 +58,15 @@ def build_site(
             f"{config} is not there: the handwritten pages are not part of the installed package. "
             "Clone the repository and run `mitobench site` from it."
         )
-    write_pages(
-        CLONE / "build" / "docs",
-        folder=leaderboard_folder(folder),
-        docs=CLONE / "docs",
-        predictions=predictions,
-        progress=progress,
-    )
+    with open_workers(min(DRAWERS, os.cpu_count() or 1)) as crew:
+        write_pages(
+            CLONE / "build" / "docs",
+            folder=leaderboard_folder(folder),
+            docs=CLONE / "docs",
+            predictions=predictions,
+            start=crew.start,
+            progress=progress,
+        )
     return _run_mkdocs(config, out)
 
 
@@ -80,7 +87,7 @@ def build_board_site(
     Raises:
         MissingExtraError: mkdocs is not installed.
     """
-    from mitobench.benchmark.pages import write_site_config
+    from mitobench.benchmark.pages.site import write_site_config
 
     _need_mkdocs()
     sources = out.parent / f"{out.name}-pages"
@@ -95,6 +102,7 @@ def write_pages(
     folder: Path,
     docs: Path | None,
     predictions: Path | None = None,
+    start: Start = when_asked,
     progress: Progress = no_progress,
 ) -> Path:
     """Write every Markdown page, picture and data file that mkdocs reads.
@@ -104,6 +112,7 @@ def write_pages(
         folder: The leaderboard.
         docs: Handwritten pages, or None for generated ones alone.
         predictions: See `build_site`.
+        start: Starts a drawing, here or in another process.
         progress: Told about finished pages.
 
     Returns:
@@ -112,37 +121,46 @@ def write_pages(
     from mitobench.benchmark import leaderboard
     from mitobench.benchmark.changes import read_changes
     from mitobench.benchmark.entry import load_entries
-    from mitobench.benchmark.pages import entry_facts, write_site_pages
+    from mitobench.benchmark.pages.learning import write_learning_page
+    from mitobench.benchmark.pages.site import write_site_pages
+    from mitobench.benchmark.pages.sources import entry_facts
     from mitobench.benchmark.tracks import TRACKS
     from mitobench.cli.help import help_pages
-    from mitobench.datasets import DATASETS, load_split, same_tissue
+    from mitobench.datasets import DATASETS, same_tissue
     from mitobench.metrics import METRICS
 
-    leaderboard.build(folder, same_tissue=same_tissue())
-    write_site_pages(
-        target,
-        board=json.loads((folder / leaderboard.BOARD).read_text(encoding="utf-8")),
-        entries=[entry_facts(entry) for entry in load_entries(folder)],
-        dataset_cards={key: dataset_facts(key) for key in DATASETS},
-        metric_cards=METRICS,
-        track_cards=TRACKS,
-        volumes=volumes_if_present,
-        cli_help=help_pages(),
-        changes=read_changes(folder),
-        docs_in=docs,
-        predictions=predictions_in(predictions),
-        progress=progress,
-    )
-    if docs is not None:
-        from mitobench.benchmark.pages.learning import write_learning_page
-        from mitobench.morphology.page import write_page
-
-        write_learning_page(target, docs.parent / "benchmarks" / "results")
-        write_page(
+    with TemporaryDirectory() as aside:
+        measured = None if docs is None else start(_write_measurements, Path(aside))
+        leaderboard.build(folder, same_tissue=same_tissue())
+        write_site_pages(
             target,
-            [volume for split in ("train", "val", "test") for volume in load_split("synthetic", split)],
+            board=json.loads((folder / leaderboard.BOARD).read_text(encoding="utf-8")),
+            entries=[entry_facts(entry) for entry in load_entries(folder)],
+            dataset_cards={key: dataset_facts(key) for key in DATASETS},
+            metric_cards=METRICS,
+            track_cards=TRACKS,
+            volumes=volumes_if_present,
+            cli_help=help_pages(),
+            changes=read_changes(folder),
+            docs_in=docs,
+            predictions=no_predictions if predictions is None else PredictionsIn(predictions),
+            start=start,
+            progress=progress,
         )
+        if docs is not None and measured is not None:
+            write_learning_page(target, docs.parent / "benchmarks" / "results")
+            measured()
+            shutil.copytree(aside, target, dirs_exist_ok=True)
     return target
+
+
+def _write_measurements(folder: Path) -> None:
+    """The page of measurements and its picture, from the volumes that are made here."""
+    from mitobench.datasets import load_split
+    from mitobench.morphology.page import write_page
+
+    splits = ("train", "val", "test")
+    write_page(folder, [volume for split in splits for volume in load_split("synthetic", split)])
 
 
 def volumes_if_present(dataset: str, version: str, split: str) -> Sequence[Volume] | None:
@@ -155,33 +173,38 @@ def volumes_if_present(dataset: str, version: str, split: str) -> Sequence[Volum
         return None
 
 
-def predictions_in(folder: Path | None) -> Predictions:
-    """Predictions that lie on this machine, so that the pages can show every slice of what was scored.
+class PredictionsIn:
+    """Predictions that lie on this machine, so that the pages can show every slice of what was scored."""
 
-    Args:
-        folder: Holds `<entry>/<record>/`, such as unet/vnc@1.auto.0/, each what `mitobench score` was given.
+    def __init__(self, folder: Path) -> None:
+        """Look into a folder.
 
-    Returns:
-        Gives the arrays of a decoded record; None where the folder holds nothing for it.
+        Args:
+            folder: Holds `<entry>/<record>/`, such as unet/vnc@1.auto.0/, each what `mitobench score` was given.
 
-    Raises:
-        BadInputError: The folder is not there.
-        RecordError: When called: labels that are not those which were scored.
-    """
-    from mitobench.benchmark.answering import kind_on_track, volumes_asked
-    from mitobench.benchmark.container import open_prediction
-    from mitobench.benchmark.names import RecordName
-    from mitobench.benchmark.roots import label_root
-    from mitobench.entries import probability_beside
+        Raises:
+            BadInputError: The folder is not there.
+        """
+        if not folder.is_dir():
+            raise BadInputError(f"There is no folder {folder}; expected one with <entry>/<record>/ in it.")
+        self.folder = folder
 
-    if folder is not None and not folder.is_dir():
-        raise BadInputError(f"There is no folder {folder}; expected one with <entry>/<record>/ in it.")
+    def __call__(self, record: Json) -> dict[str, PredictedVolume] | None:
+        """The arrays of a decoded record by volume; None where the folder holds nothing for it.
 
-    def found(record: Json) -> dict[str, PredictedVolume] | None:
+        Raises:
+            RecordError: Labels that are not those which were scored.
+        """
+        from mitobench.benchmark.answering import kind_on_track, volumes_asked
+        from mitobench.benchmark.container import open_prediction
+        from mitobench.benchmark.names import RecordName
+        from mitobench.benchmark.roots import label_root
+        from mitobench.entries import probability_beside
+
         name = RecordName(**{part: record[part] for part in ("dataset", "version", "track", "seed")})
-        place = None if folder is None else folder / str(record["model"]) / name.stem
+        place = self.folder / str(record["model"]) / name.stem
         volumes = volumes_if_present(name.dataset, str(name.version), str(record["split"]))
-        if place is None or not place.is_dir() or volumes is None:
+        if not place.is_dir() or volumes is None:
             return None
         opened = open_prediction(place, volumes=volumes_asked(name.track, volumes), missing="empty")
         arrays = {volume.name: opened.arrays[volume.name] for volume in volumes}
@@ -197,8 +220,6 @@ def predictions_in(folder: Path | None) -> Predictions:
             volume: PredictedVolume(labels=labels, probability=probability_beside(place, volume))
             for volume, labels in arrays.items()
         }
-
-    return found
 
 
 def dataset_facts(key: str) -> DatasetFacts:

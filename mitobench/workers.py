@@ -27,6 +27,19 @@ CONNECT_SECONDS = 10.0
 """How long a scheduler, and the first of its workers, may keep us waiting."""
 
 
+class Start(Protocol):
+    """Starts a piece of work and gives back how to ask for its answer, which waits for it."""
+
+    def __call__(self, function: Callable[[A], B], item: A, /) -> Callable[[], B]:
+        """Start it."""
+        ...
+
+
+def when_asked(function: Callable[[A], B], item: A, /) -> Callable[[], B]:
+    """A `Start` without workers: the work is done when its answer is asked for."""
+    return lambda: function(item)
+
+
 class _Future(Protocol):
     """What threads, processes and a cluster hand out for a piece under way."""
 
@@ -57,6 +70,25 @@ class Workers:
         """
         self.count, self.local, self._submit = count, local, submit
 
+    def start(self, function: Callable[[A], B], item: A, /) -> Callable[[], B]:
+        """Start a piece of work and go on with something else.
+
+        Args:
+            function: The work; of a module, not a lambda, unless `local`.
+            item: What it is done to.
+
+        Returns:
+            Waits for the answer; raises what the work raised, or WorkerError where a worker vanished.
+        """
+        future = self._submit(function, item)
+
+        def answer() -> B:
+            with self._vanishing():
+                given: B = future.result()
+            return given
+
+        return answer
+
     def map(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """Do a piece of work for each item; results come in the order of the items.
 
@@ -71,20 +103,27 @@ class Workers:
         """
         pending: collections.deque[_Future] = collections.deque()
         try:
-            for item in items:
-                pending.append(self._submit(function, item))
-                if len(pending) >= 2 * self.count:
+            with self._vanishing():
+                for item in items:
+                    pending.append(self._submit(function, item))
+                    if len(pending) >= 2 * self.count:
+                        yield pending.popleft().result()
+                while pending:
                     yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+    @contextmanager
+    def _vanishing(self) -> Iterator[None]:
+        """Say it plainly when a worker process ended without an answer."""
+        try:
+            yield
         except BrokenProcessPool as error:
             raise WorkerError(
                 f"One of {self.count} worker processes ended without an answer: {error}. It may have run out of "
                 "memory: use fewer workers. In a script, call this under `if __name__ == '__main__':`."
             ) from None
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from mitobench.benchmark.ask import packed
 from mitobench.benchmark.gallery import write_gallery
-from mitobench.benchmark.pages import DatasetFacts, EntryFacts
+from mitobench.benchmark.pages.facts import DatasetFacts, EntryFacts
 from mitobench.benchmark.pages.sources import duel_facts
 from mitobench.benchmark.schema import Region
 from mitobench.benchmark.tables import ObjectRow

@@ -28,8 +28,8 @@ def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import site_fakes
     from split_toys import toy_split
 
-    from mitobench.benchmark.pages import write_site_pages
     from mitobench.benchmark.pages.learning import write_learning_page
+    from mitobench.benchmark.pages.site import write_site_pages
     from mitobench.morphology.page import write_page
 
     root = tmp_path_factory.mktemp("site")

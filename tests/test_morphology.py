@@ -137,6 +137,9 @@ def test_the_command_writes_table_and_plot(tmp_path: Path, monkeypatch: pytest.M
     assert [row["voxels"] for row in json.loads(done.stdout)] == [12 * 12 * 32, 12**3]
     assert "2 mitochondria" in plot.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.npy", "plot.svg", "table.csv"]
+    again = tmp_path / "again.svg"
+    draw_rows(measure_labels(labels, voxel_size_nm=(40.0, 8.0, 8.0)), again)
+    assert again.read_bytes() == plot.read_bytes(), "neither the day nor random names are drawn"
     shown = CliRunner().invoke(app, command, catch_exceptions=False).stdout
     assert "volume" in shown
     assert "sphericity" in shown

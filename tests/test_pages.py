@@ -4,8 +4,10 @@ import csv
 import html as standard_html
 import io
 import json
+import pickle
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import markdown
@@ -15,23 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitobench.benchmark.changes import add_changes, read_changes
-from mitobench.benchmark.pages import (
-    DatasetFacts,
-    EntryFacts,
-    html,
-    plots,
-    write_site_config,
-    write_site_pages,
-)
+from mitobench.benchmark.pages import html, plots
 from mitobench.benchmark.pages.board import read_board
 from mitobench.benchmark.pages.cards import metrics_page
 from mitobench.benchmark.pages.comparison import best_control, forest, grouped
-from mitobench.benchmark.pages.facts import DuelFacts
+from mitobench.benchmark.pages.facts import DatasetFacts, DuelFacts, EntryFacts
 from mitobench.benchmark.pages.history import best_so_far, best_so_far_plot, history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
 from mitobench.benchmark.pages.learning import write_learning_page
-from mitobench.benchmark.pages.local import LocalData
 from mitobench.benchmark.pages.measurement import measurement_sections
+from mitobench.benchmark.pages.site import write_site_config, write_site_pages
 from mitobench.benchmark.pages.sources import read_curve
 from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.benchmark.tracks import TRACKS
@@ -302,8 +297,9 @@ def test_licence_keeps_tissue_off_the_site(tmp_path: Path) -> None:
         path.name.split(".")[2] for path in (docs / "pictures" / "unet" / "fakeem@1.auto.0").glob("*.z*.webp")
     }
     assert shown == {"probability", "errors"}
-    assert {path.name.split(".")[2] for path in (docs / "pictures" / "fakeem@1").iterdir()} == {
+    assert {path.name.split(".")[-2] for path in (docs / "pictures" / "fakeem@1").iterdir()} == {
         "image",
+        "tissue",
         "truth",
     }
 
@@ -316,9 +312,14 @@ def test_unknown_dataset_counts_as_sealed(tmp_path: Path) -> None:
 
 
 def test_same_input_gives_the_same_pages(tmp_path: Path) -> None:
-    """Two runs write the same bytes, so a change on the site is a change of the data."""
+    """Two runs write the same bytes, also when the pictures of one are drawn in another process."""
+
+    def elsewhere(function: Any, item: Any, /) -> Any:
+        answer = pickle.dumps(pickle.loads(pickle.dumps(function))(pickle.loads(pickle.dumps(item))))
+        return lambda: pickle.loads(answer)
+
     one = _site(tmp_path / "a")
-    other = _site(tmp_path / "b")
+    other = _site(tmp_path / "b", start=elsewhere)
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
     assert [name for name in files if (one / name).read_bytes() != (other / name).read_bytes()] == []
@@ -415,9 +416,7 @@ def test_seeds_share_their_figures() -> None:
         records[stem] = {**made, "seed": seed}
     curve = {"step": [1.0, 2.0], "train_loss": [0.5, 0.25], "val_step": [], "val_iou": []}
     entry = EntryFacts(key="unet", model={}, records=records, curves=dict.fromkeys(stems, curve))
-    sections = measurement_sections(
-        entry, metric_cards={}, dataset_cards={}, local=LocalData(lambda *_: None), out=Path("unused")
-    )
+    sections = measurement_sections(entry, metric_cards={}, drawn={})
     page = standard_html.unescape("".join(sections))
     assert "Seeds 0, 1: pictures show the first" in page
     assert all(f"<title>training loss, seed {seed}" in page for seed in (0, 1))

@@ -8,7 +8,6 @@ import json
 import types
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import markdown
@@ -23,7 +22,6 @@ from mitobench.benchmark.pages.columns import more_scores
 from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import EntryFacts
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
-from mitobench.benchmark.pages.local import LocalData
 from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TRACKS
 from mitobench.drawing import escape
@@ -98,14 +96,7 @@ def pages(value: str) -> dict[str, str]:
     rows = board(value)
     common = {"metric_cards": METRICS, "track_cards": TRACKS}
     return {
-        "entry": entry_page(
-            entry,
-            board=rows,
-            dataset_cards={},
-            local=LocalData(lambda *_: None),
-            out=Path("unused"),
-            **common,
-        ),
+        "entry": entry_page(entry, board=rows, drawn={}, **common),
         "entries": entries_page([entry], rows),
         "leaderboard": leaderboard_page(rows, guide=False, **common),
         "reported": reported_page(rows.reported),

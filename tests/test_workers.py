@@ -13,7 +13,7 @@ import pytest
 
 from mitobench import workers
 from mitobench.errors import BadInputError, MissingExtraError, UnknownNameError, WorkerError
-from mitobench.workers import open_workers
+from mitobench.workers import open_workers, when_asked
 
 
 def slow_first(item):
@@ -53,6 +53,22 @@ def test_a_worker_that_vanishes_is_told():
     """Killed for memory, say."""
     with open_workers(2) as crew, pytest.raises(WorkerError, match="2 worker processes ended"):
         list(crew.map(dies, range(3)))
+    with open_workers(2) as crew, pytest.raises(WorkerError, match="2 worker processes ended"):
+        crew.start(dies, 1)()
+
+
+def test_a_started_piece_is_asked_for_later(crew):
+    """The answers may be fetched in any order; what the work raised is raised then."""
+    squares = [crew.start(slow_first, n) for n in range(3)]
+    lost = crew.start(unknown, 3)
+    assert [answer() for answer in reversed(squares)] == [4, 1, 0]
+    with pytest.raises(UnknownNameError):
+        lost()
+    asked = []
+    later = when_asked(asked.append, 1)
+    assert asked == []
+    later()
+    assert asked == [1]
 
 
 def test_items_are_taken_as_they_are_needed():
@@ -113,7 +129,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     script.write_text(
         textwrap.dedent("""
         import os, time
-        from mitobench.workers import open_workers
+        from mitobench.workers import open_workers, when_asked
         def work(_):
             time.sleep(0.3)
             return os.getpid()

@@ -1,6 +1,7 @@
 """Pictures of the objects that fit worst: which objects, which slice, where the prediction comes from, when none."""
 
 import html
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,29 @@ import site_fakes
 from PIL import Image
 
 from mitobench.benchmark.pages import local
-from mitobench.benchmark.pages.local import LocalData, PredictedVolume
+from mitobench.benchmark.pages.local import LocalData, PredictedVolume, no_predictions
 from mitobench.benchmark.pages.measurement import measurement_sections
+from mitobench.benchmark.pages.picture_files import files_of
+from mitobench.benchmark.pages.pictures import draw, list_drawings
 from mitobench.benchmark.pages.worst import DRAWN, worst_pictures
 from mitobench.benchmark.roots import label_root
 from mitobench.components import components
 from mitobench.errors import BadInputError, RecordError
-from mitobench.site import predictions_in
+from mitobench.site import PredictionsIn
 from mitobench.volume import Volume
 
 STEM = "fakeem@1.auto.0"
 
 
 def _drawn(tmp_path: Path, entry: Any, data: LocalData, *, gallery: bool = True) -> str:
+    record = entry.records[STEM]
     page = worst_pictures(
-        STEM,
-        entry.records[STEM],
+        record,
         found=entry.duels[STEM],
         gallery=entry.gallery[STEM] if gallery else None,
+        volumes=data.volumes(record) or (),
         local=data,
-        out=tmp_path,
-        up="../",
+        files=files_of(record, STEM, out=tmp_path, up="../"),
     )
     return html.unescape(page)
 
@@ -48,10 +51,10 @@ def test_the_lost_object_is_drawn_first(tmp_path: Path, entry: Any) -> None:
     assert page.index("block1, object 3, slice") < page.index("IoU of the object 0.000")
     assert page.count("<b>block1, object ") == DRAWN
     assert page.count("data-mb-compare") == DRAWN
-    folder = tmp_path / "pictures" / "unet" / STEM
-    assert len(list(folder.glob("*.webp"))) == 4 * DRAWN
-    kinds = {path.name.split(".")[2] for path in folder.glob("block1.object3.*")}
-    assert kinds == {"tissue", "truth", "errors", "probability"}
+    folder, shared = (tmp_path / "pictures" / name for name in (f"unet/{STEM}", "fakeem@1"))
+    assert len(list(folder.glob("*.webp"))) == len(list(shared.glob("*.webp"))) == 2 * DRAWN
+    assert {path.name.split(".")[2] for path in folder.glob("block1.object3.*")} == {"errors", "probability"}
+    assert {path.name.split(".")[3] for path in shared.glob("*.object-*")} == {"tissue", "truth"}
     with Image.open(folder / "block1.object3.errors.webp") as picture:
         middle = np.asarray(picture.convert("RGB"))[picture.height // 2, picture.width // 2].astype(int)
     assert middle[0] - middle[2] > 30 or middle.max() < 60, "yellow, or a dark stripe of the hatching"
@@ -73,15 +76,30 @@ def test_slices_that_nobody_kept_are_not_drawn(tmp_path: Path, entry: Any) -> No
 def test_no_volume_no_picture(tmp_path: Path, entry: Any) -> None:
     """Where the data are not on this machine, nothing is drawn; where the licence forbids it, no page asks for it."""
     assert _drawn(tmp_path, entry, LocalData(lambda *_: None)) == ""
-    sections = measurement_sections(
-        entry,
-        metric_cards={},
+    drawings = list_drawings(
+        [entry],
         dataset_cards=site_fakes.dataset_cards(),
-        local=LocalData(site_fakes.volumes),
+        volumes=site_fakes.volumes,
+        predictions=no_predictions,
         out=tmp_path,
     )
+    drawn = {key: parts for drawing in drawings for key, parts in draw(drawing).items()}
+    sections = measurement_sections(entry, metric_cards={}, drawn=drawn)
     assert "".join(sections).count("Where it fits worst") == 1
-    assert {path.parent.name for path in tmp_path.rglob("*.object*.webp")} == {STEM}
+    assert {path.parent.name for path in tmp_path.rglob("*.object*.webp")} == {STEM, "fakeem@1"}
+
+
+def test_records_share_what_they_show_alike(tmp_path: Path) -> None:
+    """Tissue and truth of an object lie there once for all entries; what each of them said, once for each."""
+    made = site_fakes.entries(tmp_path / "lb", only=("unet", "threshold"))
+    pages = [_drawn(tmp_path, one, LocalData(site_fakes.volumes)) for one in made]
+    names = [set(re.findall('src="([^"]*/fakeem@1/[^"]*)"', page)) for page in pages]
+    assert names[0] & names[1]
+    assert len(list((tmp_path / "pictures" / "fakeem@1").iterdir())) == len(names[0] | names[1])
+    shared = next((tmp_path / "pictures" / "fakeem@1").iterdir())
+    shared.write_bytes(b"drawn before")
+    _drawn(tmp_path, made[0], LocalData(site_fakes.volumes))
+    assert shared.read_bytes() == b"drawn before"
 
 
 def test_a_mask_is_numbered_as_it_was_scored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,13 +145,12 @@ def test_only_what_was_scored_is_shown(tmp_path: Path) -> None:
         "seed": 0,
     }
     roots = {volume.name: label_root(labels, kind="semantic")}
-    find = predictions_in(tmp_path)
+    find = PredictionsIn(tmp_path)
     found = find({**record, "prediction": {"label_roots": roots}})
     assert found is not None
     np.testing.assert_array_equal(found[volume.name].labels[:], labels)
     with pytest.raises(RecordError, match=r"not those that net/synthetic@1\.auto\.0\.json scored"):
         find({**record, "prediction": {"label_roots": {volume.name: "0" * 64}}})
     assert find({**record, "model": "other", "prediction": {"label_roots": {}}}) is None
-    assert predictions_in(None)({**record, "prediction": {"label_roots": {}}}) is None
     with pytest.raises(BadInputError, match="no folder"):
-        predictions_in(tmp_path / "nowhere")
+        PredictionsIn(tmp_path / "nowhere")

@@ -1,6 +1,7 @@
 """Student's t distribution, to the last few bits. Here because importing SciPy takes longer than most scoring."""
 
 import math
+from functools import lru_cache
 
 
 def t_below(value: float, freedom: float) -> float:
@@ -18,6 +19,7 @@ def t_below(value: float, freedom: float) -> float:
     return tail if value < 0 else 1 - tail
 
 
+@lru_cache
 def t_quantile(probability: float, freedom: float) -> float:
     """The value that a t variable stays below with some probability.
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+_ENTITIES = {code: f"&#{code};" for code in range(127) if not chr(code).isalnum() and chr(code) != " "}
 _LINK_REL = "noopener nofollow ugc"
 
 
@@ -26,12 +27,14 @@ def text(value: object) -> str:
     Returns:
         One line. Not for use inside code fences, where entities would be shown as written: use `code_block`.
     """
-    return "".join(_entity(char) for char in plain(value))
+    return plain(value).translate(_ENTITIES)
 
 
 def plain(value: object) -> str:
     """`str(value)` on one line without control or direction-changing characters; not yet safe for a page."""
-    shown = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in str(value))
+    shown = str(value)
+    if not shown.isprintable():  # a faster way to say that some category begins with C or Z
+        shown = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in shown)
     return " ".join(shown.split())
 
 
@@ -98,13 +101,7 @@ def yaml_text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _entity(char: str) -> str:
-    if char == " " or char.isalnum() or ord(char) > 126:
-        return char
-    return f"&#{ord(char)};"
-
-
 def _keep_indent(line: str) -> str:
     shown = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in line)
     body = shown.lstrip(" ")
-    return "&#32;" * (len(shown) - len(body)) + "".join(_entity(char) for char in body)
+    return "&#32;" * (len(shown) - len(body)) + body.translate(_ENTITIES)

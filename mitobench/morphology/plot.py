@@ -11,7 +11,8 @@ from mitobench.morphology.columns import COLUMNS, Column
 from mitobench.morphology.measure import Row
 from mitobench.replacing import replacing
 
-SUFFIXES = (".png", ".svg", ".pdf")
+_UNDATED: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+SUFFIXES = tuple(f".{kind}" for kind in _UNDATED)
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
@@ -31,6 +32,7 @@ def draw_rows(rows: Sequence[Row], path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise BadInputError(f"{path} is no picture; expected one of {', '.join(SUFFIXES)}.")
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
@@ -49,8 +51,10 @@ def draw_rows(rows: Sequence[Row], path: Path) -> None:
     figure.suptitle(
         f"{len(rows)} mitochondria, {sum(bool(row['cut']) for row in rows)} of them cut by the volume"
     )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:] or None)
+    kind = path.suffix[1:].lower()
+    # neither the day nor random names of parts: the same rows give the same bytes
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": "mitobench"}):
+        figure.savefig(temporary, format=kind, metadata=_UNDATED[kind])
 
 
 def _histogram(axes: Any, rows: Sequence[Row], column: Column, *, log: bool) -> None:

@@ -1,7 +1,6 @@
 """The page of one leaderboard entry: who, how good, where it errs, how to get the same numbers. No file is read."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.comparison import forest, headline
@@ -10,12 +9,11 @@ from mitobench.benchmark.pages.facts import (
     KIND_WORDS,
     STATUS_WORDS,
     Board,
-    DatasetFacts,
     EntryFacts,
     Row,
 )
-from mitobench.benchmark.pages.local import LocalData
 from mitobench.benchmark.pages.measurement import measurement_sections
+from mitobench.benchmark.pages.pictures import Drawn
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import code_block, is_https, link, text
 from mitobench.metrics.card import MetricCard
@@ -27,20 +25,16 @@ def entry_page(
     board: Board,
     metric_cards: Mapping[str, MetricCard],
     track_cards: Mapping[str, TrackCard],
-    dataset_cards: Mapping[str, DatasetFacts],
-    local: LocalData,
-    out: Path,
+    drawn: Drawn,
 ) -> str:
-    """The page as Markdown; writes its pictures under `out/pictures/`.
+    """The page as Markdown.
 
     Args:
         entry: The entry.
         board: All rows, to set this entry beside the controls.
         metric_cards: Every metric by key.
         track_cards: Every track by key.
-        dataset_cards: Every dataset by key.
-        local: Volumes and predictions of this machine.
-        out: The docs folder that is being filled.
+        drawn: Pictures of records, from `pictures.draw`.
     """
     rows = [row for row in board.rows if row.entry == entry.key]
     name = str(entry.model.get("title") or entry.key)
@@ -55,9 +49,7 @@ def entry_page(
         "## Scores",
         scores_section(entry, rows, metric_cards=metric_cards, track_cards=track_cards),
         _beside_controls(entry.key, rows, board),
-        *measurement_sections(
-            entry, metric_cards=metric_cards, dataset_cards=dataset_cards, local=local, out=out
-        ),
+        *measurement_sections(entry, metric_cards=metric_cards, drawn=drawn),
         "## Get the same numbers",
         _reproduce(entry),
         fallback=entry.key,

@@ -1,53 +1,37 @@
 """What one record holds, on the page of its entry: pictures, training curve, every score and count, provenance."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from mitobench.benchmark.pages import figures, html, plots
-from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, DatasetFacts, EntryFacts, Json
-from mitobench.benchmark.pages.local import LocalData
-from mitobench.benchmark.pages.views import ERROR_LEGEND
-from mitobench.benchmark.pages.worst import worst_pictures
+from mitobench.benchmark.pages import html, plots
+from mitobench.benchmark.pages.facts import STATUS_WORDS, Bounds, EntryFacts, Json
+from mitobench.benchmark.pages.pictures import Drawn, by_group
 from mitobench.benchmark.pages.wrong import mistakes, worst_objects
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
-
-_GALLERY_LEAD = (
-    "The slices were fixed before any model was scored, the same for every entry. Drag the handle, or focus it and "
-    "use the arrow keys."
-)
-_WORST_LEAD = (
-    "**Where it fits worst.** The true objects with the lowest IoU, each ringed in white on the slice nearest to its "
-    "middle whose prediction is at hand."
-)
 
 
 def measurement_sections(
     entry: EntryFacts,
     *,
     metric_cards: Mapping[str, MetricCard],
-    dataset_cards: Mapping[str, DatasetFacts],
-    local: LocalData,
-    out: Path,
+    drawn: Drawn,
 ) -> list[str]:
     """One section per dataset and track: pictures of the first seed, then curve, counts and provenance of each.
 
     Args:
         entry: The entry.
         metric_cards: Every metric by key.
-        dataset_cards: Every dataset by key.
-        local: Volumes and predictions of this machine.
-        out: The docs folder that is being filled; pictures go to `out/pictures/`.
+        drawn: Pictures of its records.
     """
     parts: list[str] = []
-    for (track, dataset), stems in _by_group(entry.records).items():
+    for (track, dataset), stems in by_group(entry.records).items():
         first = entry.records[stems[0]]
         where = f"{dataset}, {track}"
         parts.append(f"## {_safe_heading(where)}")
         seeds = ", ".join(str(entry.records[stem]["seed"]) for stem in stems)
         if len(stems) > 1:
             parts.append(f"Seeds {seeds}: pictures show the first; curves have a line for each.")
-        parts += _pictures(entry, stems[0], dataset_cards.get(str(first["dataset"])), local, out)
+        parts += drawn.get((entry.key, stems[0]), ())
         name = f"seed{'s' if len(stems) > 1 else ''} {seeds}"
         whose = f"{first['dataset']}, {track}, {name}"
         parts.append(mistakes([entry.records[stem] for stem in stems], whose))
@@ -55,40 +39,6 @@ def measurement_sections(
         for stem in stems:
             parts += _one_seed(entry, stem, metric_cards)
     return parts
-
-
-def _pictures(
-    entry: EntryFacts, stem: str, dataset: DatasetFacts | None, local: LocalData, out: Path
-) -> list[str]:
-    """The fixed slices, then the worst objects; only what the licence lets be shown."""
-    record, gallery = entry.records[stem], entry.gallery.get(stem)
-    slices = figures.gallery_section(
-        stem, record, gallery=gallery, volumes=local.volumes(record), dataset=dataset, out=out, up="../"
-    )
-    drawn = "data-mb-compare" in slices
-    worst = ""
-    if dataset is not None and dataset.shows_tissue:
-        worst = worst_pictures(
-            stem, record, found=entry.duels.get(stem), gallery=gallery, local=local, out=out, up="../"
-        )
-    return [
-        _GALLERY_LEAD if drawn else "",
-        ERROR_LEGEND if drawn else "",
-        slices,
-        _WORST_LEAD if worst else "",
-        worst,
-    ]
-
-
-def _by_group(records: Mapping[str, Json]) -> dict[tuple[str, str], list[str]]:
-    """Record stems by track and dataset@version, seeds in order."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for stem, record in sorted(
-        records.items(), key=lambda item: (item[1]["track"], item[1]["seed"], item[0])
-    ):
-        group = (str(record["track"]), f"{record['dataset']}@{record['version']}")
-        groups.setdefault(group, []).append(stem)
-    return groups
 
 
 def _safe_heading(words: str) -> str:

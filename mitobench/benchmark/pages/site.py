@@ -19,14 +19,16 @@ from mitobench.benchmark.pages.entry import entries_page, entry_page
 from mitobench.benchmark.pages.facts import Board, DatasetFacts, EntryFacts, Json, Volumes
 from mitobench.benchmark.pages.history import history_page
 from mitobench.benchmark.pages.leaderboard import board_csv, leaderboard_page
-from mitobench.benchmark.pages.local import LocalData, Predictions, no_predictions
+from mitobench.benchmark.pages.local import Predictions, no_predictions
 from mitobench.benchmark.pages.overlaps import overlap_data
+from mitobench.benchmark.pages.pictures import draw, list_drawings
 from mitobench.benchmark.pages.reported import reported_page
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing import escape
 from mitobench.errors import BadInputError, RecordError
 from mitobench.metrics.card import MetricCard
 from mitobench.segmenter import Progress, no_progress
+from mitobench.workers import Start, when_asked
 
 MARKER = ".mitobench-docs"
 """File that says: this folder is generated, replace it freely."""
@@ -47,6 +49,7 @@ def write_site_pages(
     docs_in: Path | None = None,
     changes: Sequence[Mapping[str, str]] = (),
     predictions: Predictions = no_predictions,
+    start: Start = when_asked,
     progress: Progress = no_progress,
 ) -> tuple[Path, ...]:
     """Fill the docs folder that mkdocs reads.
@@ -63,6 +66,8 @@ def write_site_pages(
         changes: Rows of `CHANGES/*.csv`: scores that moved.
         docs_in: Handwritten pages; None writes a site of generated pages alone, with its own start page.
         predictions: Called as predictions(record); None when what was scored is not here.
+        start: Starts a piece of work, here or in another process; see `Workers.start`. Elsewhere, volumes and
+            predictions have to be picklable.
         progress: Told about finished pages.
 
     Returns:
@@ -78,6 +83,10 @@ def write_site_pages(
     _clear(docs_out)
     if docs_in is not None:
         shutil.copytree(docs_in, docs_out, dirs_exist_ok=True)
+    drawings = list_drawings(
+        entries, dataset_cards=dataset_cards, volumes=volumes, predictions=predictions, out=docs_out
+    )
+    under_way = [start(draw, drawing) for drawing in drawings]
     written: list[Path] = []
 
     def put(name: str, content: str) -> None:
@@ -107,18 +116,13 @@ def write_site_pages(
     for dataset in dataset_cards.values():
         put(f"datasets/{dataset.key}.md", cards.dataset_page(dataset, rows))
     put("entries/index.md", entries_page(entries, rows))
-    local = LocalData(volumes, predictions)
+    drawn: dict[tuple[str, str], Sequence[str]] = {}
+    for done, answer in enumerate(under_way):
+        progress(done, len(under_way), "pictures")
+        drawn |= answer()
     for done, entry in enumerate(entries):
         progress(done, len(entries), "entry pages")
-        page = entry_page(
-            entry,
-            board=rows,
-            metric_cards=metric_cards,
-            track_cards=track_cards,
-            dataset_cards=dataset_cards,
-            local=local,
-            out=docs_out,
-        )
+        page = entry_page(entry, board=rows, metric_cards=metric_cards, track_cards=track_cards, drawn=drawn)
         put(f"entries/{entry.key}.md", page)
     progress(len(entries), len(entries), "entry pages")
     put("data/board.json", escape.json_text(board) + "\n")

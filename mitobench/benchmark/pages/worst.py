@@ -6,6 +6,7 @@ from the slices kept in the entry's gallery.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from mitobench.arrays import ArraySource
 from mitobench.benchmark.gallery import GallerySlice, list_gallery, read_picture
 from mitobench.benchmark.pages.facts import DuelFacts, Json
 from mitobench.benchmark.pages.local import LocalData, PredictedVolume
+from mitobench.benchmark.pages.picture_files import PictureFiles
 from mitobench.benchmark.pages.views import Pictures, figure, in_words
 from mitobench.benchmark.pages.wrong import WORST, WorstObject, worst_first
 from mitobench.drawing import draw
-from mitobench.drawing.scale_bar import with_scale_bar
 from mitobench.errors import FormatError
 from mitobench.volume import Volume
 
@@ -40,40 +41,37 @@ class _Said:
 
 
 def worst_pictures(
-    stem: str,
     record: Json,
     *,
     found: DuelFacts | None,
     gallery: Path | None,
+    volumes: Sequence[Volume],
     local: LocalData,
-    out: Path,
-    up: str,
+    files: PictureFiles,
 ) -> str:
-    """The worst objects of one record as HTML; writes its pictures under `out`. "" where no object was kept.
+    """The worst objects of one record as HTML; writes its pictures. "" where no object was kept.
 
     Args:
-        stem: Record stem, part of the folder names.
         record: The decoded record.
         found: Its true objects with their IoU.
         gallery: Folder of the model's masks and probabilities, or None.
-        local: Volumes and predictions of this machine; the licence lets their tissue be shown.
-        out: The docs folder; pictures go to `out/pictures/`.
-        up: How to get from the page to `out`, such as "../".
+        volumes: Those whose tissue may be shown.
+        local: Predictions of this machine.
+        files: Where its pictures go.
     """
     order = worst_first(found)[:WORST]
-    volumes = {volume.name: volume for volume in local.volumes(record) or ()}
     if not order or not volumes:
         return ""
+    present = {volume.name: volume for volume in volumes}
     predicted = local.predictions(record)
     kept = list_gallery(gallery) if gallery is not None else ()
-    folder = Path("pictures") / str(record["model"]) / stem
     shown: list[str] = []
     unseen = 0
     for one in order:
         if len(shown) == DRAWN:
             break
         try:
-            drawn = _object(one, volumes.get(one.volume), record, kept, predicted, local, out, folder, up)
+            drawn = _object(one, present.get(one.volume), record, kept, predicted, local, files)
         except FormatError:  # the gallery names its broken pictures
             drawn = ""
         shown += [drawn] if drawn else []
@@ -93,9 +91,7 @@ def _object(
     kept: Sequence[GallerySlice],
     predicted: Mapping[str, PredictedVolume] | None,
     local: LocalData,
-    out: Path,
-    folder: Path,
-    up: str,
+    files: PictureFiles,
 ) -> str:
     """One object; "" where no slice through it has a prediction at hand."""
     ids = None if volume is None else local.object_ids(record, volume)
@@ -105,7 +101,7 @@ def _object(
     if index is None:
         return ""
     said = _said(one.volume, index, kept, predicted)
-    return _draw(one, volume, np.asarray(ids[index]) == one.id, said, index, out, folder, up)
+    return _draw(one, volume, np.asarray(ids[index]) == one.id, said, index, files)
 
 
 def _known(
@@ -149,9 +145,7 @@ def _draw(
     this: draw.Mask2,
     said: _Said,
     index: int,
-    out: Path,
-    folder: Path,
-    up: str,
+    files: PictureFiles,
 ) -> str:
     where = f"{one.volume}, object {one.id}, slice {index}"
     if said.mask.shape != this.shape:
@@ -159,26 +153,27 @@ def _draw(
             f"The prediction of {one.volume} has slices of {said.mask.shape}, the volume of {this.shape}. "
             "Write the gallery again with `mitobench submit`."
         )
-    box = _box(this)
+    box, digest = _box(this), sha256(np.packbits(this).tobytes()).hexdigest()[:10]
+    shared = f"{one.volume}.z{index:03d}.object-{digest}"  # ids differ with what a record counts as an object
     truth, mask, this = np.asarray(volume.labels[index])[box] != 0, said.mask[box], this[box]  # type: ignore[index]
     counts = in_words("IoU of this cut-out", truth, mask)
     grey, step = _sized(np.asarray(volume.image[index])[box])
     truth, mask, this = (_sized(part)[0] for part in (truth, mask, this))
     pixel_nm = volume.voxel_size_nm[2] * step if volume.voxel_size_known else None
-    views = {
-        "tissue": draw.tissue(grey),
-        "truth": draw.truth_outline(grey, mask_true=truth, mask_object=this),
-        "errors": draw.errors(grey, mask_true=truth, mask_pred=mask, mask_object=this),
+    own = f"{one.volume}.object{one.id}"
+    errors = draw.errors(grey, mask_true=truth, mask_pred=mask, mask_object=this)
+    placed = {
+        "tissue": files.put_shared(f"{shared}.tissue", lambda: draw.tissue(grey), pixel_nm=pixel_nm),
+        "truth": files.put_shared(
+            f"{shared}.truth",
+            lambda: draw.truth_outline(grey, mask_true=truth, mask_object=this),
+            pixel_nm=pixel_nm,
+        ),
+        "errors": files.put(f"{own}.errors", errors, pixel_nm=pixel_nm),
     }
     if said.probability is not None:
-        views["probability"] = draw.probability_picture(_sized(said.probability[box])[0])
-    placed = {}
-    (out / folder).mkdir(parents=True, exist_ok=True)
-    for kind, picture in views.items():
-        name = f"{one.volume}.object{one.id}.{kind}.webp"
-        drawn = picture if pixel_nm is None else with_scale_bar(picture, pixel_nm=pixel_nm)
-        (out / folder / name).write_bytes(draw.webp_bytes(drawn))
-        placed[kind] = up + (folder / name).as_posix()
+        soft = draw.probability_picture(_sized(said.probability[box])[0])
+        placed["probability"] = files.put(f"{own}.probability", soft, pixel_nm=pixel_nm)
     words = f"IoU of the object {one.iou:.3f}, in the whole volume; {one.voxels:,} voxels. {counts}"
     pictures = Pictures(width=grey.shape[1], height=grey.shape[0], counts=words, **placed)
     return figure(where, pictures, small=True)
