@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import site_fakes
 
 from mitobench.benchmark.answers import from_overlaps
-from mitobench.benchmark.pages.board import read_board
+from mitobench.benchmark.pages.board import given_objects, read_board
 from mitobench.benchmark.pages.columns import more_scores
 from mitobench.benchmark.pages.comparison import best_control, forest, grouped
 from mitobench.benchmark.pages.duel import duel_data
@@ -160,6 +160,28 @@ def test_several_seeds_are_shown_one_by_one() -> None:
         f"{statistics.fmean(values):.3f}",
         f"{statistics.stdev(values):.3f}",
     ]
+
+
+def test_seeds_of_given_objects_lead_with_those_objects() -> None:
+    """The table of seeds has the score over the given objects first, in a table of its own; the pooled IoU last."""
+    given = [{**_row("far")["prompted"], "iou": iou} for iou in (0.25, 0.75)]
+    row = _row("far", seeds=[0, 1])
+    stems = [f"fakeem@1.point.{seed}" for seed in (0, 1)]
+    entry = EntryFacts(
+        key="far",
+        model={},
+        records={key: {"scores": {"iou": 0.125}} for key in stems},
+        given=dict(zip(stems, map(given_objects, given), strict=True)),
+    )
+    section = scores_section(
+        entry, read_board({"rows": [row]}).rows, metric_cards={"iou": METRICS["iou"]}, track_cards=TRACKS
+    )
+    tables = ElementTree.fromstring(f"<div>{section}</div>".replace("<br>", "")).findall(".//table")
+    assert len(tables) == 2
+    head, *lines = [["".join(cell.itertext()) for cell in line][2:] for line in tables[1].iter("tr")]
+    assert head == ["Seed", "Object IoU", "\u2265 0.5", "\u2265 0.75", "Pooled IoU"]
+    assert lines[0] == ["0", "0.250", "0.750", "0.125", "0.125"]
+    assert lines[2][:2] == ["mean", "0.500"]
 
 
 def test_clicks_rank_by_their_area() -> None:

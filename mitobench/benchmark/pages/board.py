@@ -40,13 +40,14 @@ def _row(row: Mapping[str, Any]) -> Row:
         prompts=row.get("prompts") or "",
         open_weights=bool(row.get("open_weights")),
         behind=Behind(**row["versus_best"]) if row.get("versus_best") else None,
-        given=_given(row["prompted"]) if row.get("prompted") else None,
+        given=given_objects(row["prompted"]) if row.get("prompted") else None,
         effort=tuple(EffortPoint(**point) for point in row.get("effort") or ()),
         rank_range=(row["rank_range"][0], row["rank_range"][1]) if row.get("rank_range") else None,
     )
 
 
-def _given(value: Mapping[str, Any]) -> Given:
+def given_objects(value: Mapping[str, Any]) -> Given:
+    """Scores over the objects that a row or one of its seeds was given, as `prompted.PromptedScores` names them."""
     area = value.get("area")
     low, high = (value["low"], value["high"]) if area is None else (value["area_low"], value["area_high"])
     bounds = None

@@ -8,21 +8,26 @@ from collections.abc import Mapping, Sequence
 
 from mitobench.benchmark.pages import html
 from mitobench.benchmark.pages.columns import OBJECT_TIP
-from mitobench.benchmark.pages.facts import HEADLINE, EntryFacts, Given, Json, Row
+from mitobench.benchmark.pages.facts import HEADLINE, EntryFacts, Given, Row
 from mitobench.benchmark.pages.ranking_table import SCORE_COLUMNS
 from mitobench.benchmark.tracks import TrackCard
 from mitobench.drawing.escape import text
 from mitobench.metrics.card import MetricCard
 
+_SEEDS = "Seed by seed; deviation: standard deviation over the seeds"
+_GIVEN_SCORES = (
+    f'<span title="{text(OBJECT_TIP)}">Object IoU</span>',
+    '<span title="Share of the given objects with IoU of at least 0.5">&#8805; 0.5</span>',
+    '<span title="Share of the given objects with IoU of at least 0.75">&#8805; 0.75</span>',
+)
 _GIVEN_HEAD = (
     "Dataset",
     "Track",
     "Rank",
-    f'<span title="{text(OBJECT_TIP)}">Object IoU</span>',
+    _GIVEN_SCORES[0],
     '<span title="What the prompt alone scores, image unopened: the best control of the group.">Blind</span>',
     '<span title="(score - blind) / (1 - blind)">Gain</span>',
-    '<span title="Share of the given objects with IoU of at least 0.5">&#8805; 0.5</span>',
-    '<span title="Share of the given objects with IoU of at least 0.75">&#8805; 0.75</span>',
+    *_GIVEN_SCORES[1:],
     "Objects",
     "Pooled IoU",
 )
@@ -108,27 +113,51 @@ def _given(row: Row, given: Given) -> list[str]:
 def _seeds(
     entry: EntryFacts, rows: Sequence[Row], cards: Sequence[MetricCard], track_cards: Mapping[str, TrackCard]
 ) -> str:
-    """One line per seed, then their mean and standard deviation; "" where no row has several."""
-    lines = []
-    for row in rows:
-        if len(row.seeds) < 2:
-            continue
-        stems = {seed: f"{row.dataset}@{row.version}.{row.track}.{seed}" for seed in row.seeds}
-        records: dict[int, Json] = {
-            seed: entry.records[stem] for seed, stem in stems.items() if stem in entry.records
-        }
-        values = {card.key: [record["scores"].get(card.key) for record in records.values()] for card in cards}
-        where = _where(row, track_cards)
-        for place, seed in enumerate(records):
-            lines.append([*where, str(seed), *(html.number(values[card.key][place]) for card in cards)])
-        for name, of in (("mean", statistics.fmean), ("deviation", statistics.stdev)):
-            cells = [_of(of, values[card.key]) for card in cards]
-            lines.append([*where, f"<b>{name}</b>", *(f"<b>{cell}</b>" for cell in cells)])
-    if not lines:
-        return ""
-    head = ["Dataset", "Track", "Seed", *(text(card.label) for card in cards)]
-    words = "Seed by seed; deviation: standard deviation over the seeds"
-    return f"<p><b>{words}</b></p>" + html.table(head, lines, caption=words)
+    """One line per seed, then their mean and standard deviation; "" where no row has several.
+
+    Rows whose objects are given stand apart: the scores of those objects lead there too.
+    """
+    tables = []
+    for given, head, words in (
+        (False, [text(card.label) for card in cards], _SEEDS),
+        (True, [*_GIVEN_SCORES, "Pooled IoU"], f"{_SEEDS}; scores of the given objects"),
+    ):
+        lines = []
+        for row in rows:
+            if len(row.seeds) < 2 or (row.given is not None) != given:
+                continue
+            stems = {seed: f"{row.dataset}@{row.version}.{row.track}.{seed}" for seed in row.seeds}
+            values = {
+                seed: _given_of_seed(entry, stem) if given else _scores_of_seed(entry, stem, cards)
+                for seed, stem in stems.items()
+                if stem in entry.records
+            }
+            lines += [[*_where(row, track_cards), *line] for line in _lines(values)]
+        if lines:
+            table = html.table(["Dataset", "Track", "Seed", *head], lines, caption=words)
+            tables.append(f"<p><b>{words}</b></p>{table}")
+    return "".join(tables)
+
+
+def _scores_of_seed(entry: EntryFacts, stem: str, cards: Sequence[MetricCard]) -> list[float | None]:
+    return [entry.records[stem]["scores"].get(card.key) for card in cards]
+
+
+def _given_of_seed(entry: EntryFacts, stem: str) -> list[float | None]:
+    given, pooled = entry.given.get(stem), entry.records[stem]["scores"].get(HEADLINE)
+    return (
+        [None, None, None, pooled] if given is None else [given.score, given.share_50, given.share_75, pooled]
+    )
+
+
+def _lines(values: Mapping[int, Sequence[float | None]]) -> list[list[str]]:
+    """The cells of each seed, of their mean and of their deviation; `values` has one column per score."""
+    columns = list(zip(*values.values(), strict=True))
+    summary = [
+        [f"<b>{name}</b>", *(f"<b>{_of(of, column)}</b>" for column in columns)]
+        for name, of in (("mean", statistics.fmean), ("deviation", statistics.stdev))
+    ]
+    return [[str(seed), *map(html.number, scores)] for seed, scores in values.items()] + summary
 
 
 def _of(of: object, values: Sequence[float | None]) -> str:

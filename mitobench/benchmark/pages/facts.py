@@ -246,6 +246,7 @@ class EntryFacts:
         gallery: Record stem to the folder of its gallery pictures.
         overlaps: Record stem to its overlap tables, packed for the browser (see `benchmark.ask.packed`).
         duels: Record stem to what it is compared by; records that keep no objects are left out.
+        given: Record stem to what it made of the objects it was given, on tracks that give some.
     """
 
     key: str
@@ -255,6 +256,7 @@ class EntryFacts:
     gallery: Mapping[str, Path] = field(default_factory=dict)
     overlaps: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     duels: Mapping[str, DuelFacts] = field(default_factory=dict)
+    given: Mapping[str, Given] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

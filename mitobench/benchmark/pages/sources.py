@@ -9,11 +9,12 @@ from statistics import fmean
 from typing import Any
 
 from mitobench.benchmark.answering import BY_OBJECT
-from mitobench.benchmark.answers import PARTS, from_overlaps
+from mitobench.benchmark.answers import PARTS, Answer, Parts, from_overlaps
 from mitobench.benchmark.ask import packed
 from mitobench.benchmark.entry import Entry
-from mitobench.benchmark.pages.facts import DuelFacts, EntryFacts, Json
-from mitobench.benchmark.prompted import ObjectKey, object_ious, ranking_values
+from mitobench.benchmark.pages.board import given_objects
+from mitobench.benchmark.pages.facts import DuelFacts, EntryFacts, Given, Json
+from mitobench.benchmark.prompted import ObjectKey, object_ious, prompted_scores, ranking_values
 from mitobench.benchmark.record import Record
 from mitobench.benchmark.tables import ObjectRow
 from mitobench.benchmark.tiles import TileCounts
@@ -50,10 +51,15 @@ def entry_facts(entry: Entry) -> EntryFacts:
                 tiles,
                 entry.tables[record.name.stem],
                 entry.objects[record.name.stem],
-                own=_given(entry, record),
+                own=_own(entry, record),
             )
             for record in entry.records
             if (tiles := entry.tiles(record.name.stem)) is not None
+        },
+        given={
+            record.name.stem: given
+            for record in entry.records
+            if (given := _given(entry, record)) is not None
         },
     )
 
@@ -94,18 +100,31 @@ def duel_facts(
     )
 
 
-def _given(entry: Entry, record: Record) -> dict[ObjectKey, float] | None:
-    """What each prompted object adds to the score; None on tracks that give none."""
+def _answers(entry: Entry, record: Record) -> tuple[Parts | None, Sequence[Answer]] | None:
+    """What a record answered for each prompted object, and what its parts are; None on tracks that give none."""
     if TRACKS[record.track].unit not in BY_OBJECT:
         return None
     kept = entry.answers[record.name.stem]
-    parts = PARTS.get(record.track) if kept is not None else None
-    ious = object_ious(from_overlaps(entry.tables[record.name.stem]) if kept is None else kept)
-    return (
-        {key: fmean(values) for key, values in ious.items()}
-        if parts == "slice"
-        else ranking_values(parts, ious)
-    )
+    if kept is None:
+        return None, from_overlaps(entry.tables[record.name.stem])
+    return PARTS.get(record.track), kept
+
+
+def _given(entry: Entry, record: Record) -> Given | None:
+    answers = _answers(entry, record)
+    scores = None if answers is None else prompted_scores(answers[0], [answers[1]])
+    return None if scores is None else given_objects(asdict(scores))
+
+
+def _own(entry: Entry, record: Record) -> dict[ObjectKey, float] | None:
+    """What each prompted object adds to the score; None on tracks that give none."""
+    answers = _answers(entry, record)
+    if answers is None:
+        return None
+    parts, ious = answers[0], object_ious(answers[1])
+    if parts == "slice":
+        return {key: fmean(values) for key, values in ious.items()}
+    return ranking_values(parts, ious)
 
 
 def read_curve(path: Path) -> Json:
