@@ -62,6 +62,17 @@ BASELINES: dict[str, BaselineCard] = {
             parameters=513_256,
         ),
         BaselineCard(
+            key="sam-hybrid",
+            title="SAM, hybrid",
+            summary="A small SAM made for random starts: convolutions in place of its linear patches, and their finer "
+            "maps for its mask decoder, as in SAM 2. It has no official weights.",
+            trainable=True,
+            runs_untrained=True,
+            source="https://doi.org/10.48550/arXiv.2408.00714",
+            extra="train",
+            parameters=1_580_288,
+        ),
+        BaselineCard(
             key="sam-vit-b",
             title="SAM ViT-B",
             summary="Segment Anything, smallest official size: zero-shot from a grid of points, or fine-tuned without "
@@ -105,6 +116,7 @@ ROOMS: dict[str, str] = {
     "unet": "mitobench.baselines.unet",
     "unet-3d": "mitobench.baselines.unet_3d",
     "sam-vit-tiny": "mitobench.baselines.sam.baseline",
+    "sam-hybrid": "mitobench.baselines.sam.baseline",
     "sam-vit-b": "mitobench.baselines.sam.baseline",
     "sam-vit-l": "mitobench.baselines.sam.baseline",
     "sam-vit-h": "mitobench.baselines.sam.baseline",

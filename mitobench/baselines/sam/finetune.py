@@ -42,6 +42,7 @@ from mitobench.baselines.sam.start import START, shape_for, start_of, start_weig
 from mitobench.baselines.sam.weights import fill, tensors_sha256
 from mitobench.baselines.team import Team, own_device
 from mitobench.baselines.training import train_network, trained_tensors
+from mitobench.errors import BadInputError
 from mitobench.segmenter import BaselineCard
 
 NEVER_TRAINED = (
@@ -91,9 +92,15 @@ def finetune(card: BaselineCard, run: Run, settings: SamSettings, *, device: str
         The checkpoint folder.
 
     Raises:
-        BadInputError: An official size without weights, or data that cannot be learnt from.
+        BadInputError: An official size without weights, data that cannot be learnt from, or a recipe that keeps
+            embeddings for a size whose decoder needs more than those.
         IntegrityError: The weights are not the official file.
     """
+    if SHAPES[card.key].stem and settings.train in FROM_EMBEDDINGS:
+        raise BadInputError(
+            f"Setting train is {settings.train!r}, which keeps one map of each tile, but the decoder of {card.key} is "
+            f"given finer ones too. Use train={' or train='.join(FROM_CROPS)}, or another size."
+        )
     device = check_device(own_device(device))
     sam, base = start_weights(card.key, settings, seed=run.seed)
     start = {} if settings.train == "all" or base else {START: tensors_sha256(sam.state_dict())}

@@ -17,6 +17,7 @@ from mitobench.baselines.runtime import seeded
 from mitobench.baselines.sam.attention import fold_attention
 from mitobench.baselines.sam.prompts import NO_POINT, Prompts
 from mitobench.baselines.sam.shapes import SamShape
+from mitobench.baselines.sam.stem import FineMaps, Stem
 from mitobench.errors import BadInputError, ShapeError
 
 PATCH = 16
@@ -113,6 +114,10 @@ class SamModel(AnySam):
             iou_head_depth=3,
             iou_head_hidden_dim=shape.prompt_dim,
         )
+        self.fine_maps: FineMaps | None = None
+        if shape.stem:
+            self.image_encoder.patch_embed = Stem(shape)
+            self.fine_maps = FineMaps(shape)
         self.channels = shape.channels
         self.register_buffer("mean", torch.tensor(shape.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(shape.std).view(1, -1, 1, 1), persistent=False)
@@ -138,12 +143,12 @@ class SamModel(AnySam):
         normal = (image.expand(-1, self.channels, -1, -1) - self.mean) / self.std
         height, width = normal.shape[-2:]
         padded = functional.pad(normal, (0, -width % pad_to, 0, -height % pad_to))
-        tokens = self.image_encoder.patch_embed(padded)
+        tokens, finer = self._look(padded)
         tokens = tokens + self._positions((tokens.shape[1], tokens.shape[2]))
         for block in self.image_encoder.blocks:
             tokens = block(tokens)
         features = self.image_encoder.neck(tokens.permute(0, 3, 1, 2))
-        return Embedding(features=features, size=(padded.shape[-2], padded.shape[-1]))
+        return Embedding(features=features, size=(padded.shape[-2], padded.shape[-1]), finer=finer)
 
     def decode(
         self, embedding: Embedding, prompts: Prompts | None = None, *, multimask: bool = False
@@ -176,7 +181,7 @@ class SamModel(AnySam):
         with _full_precision(features):
             places = self.prompt_encoder.pe_layer((rows, columns)).expand(images * each, -1, -1, -1)
         answers, source = decoder.transformer(source, places, tokens)
-        enlarged = decoder.output_upscaling(source.transpose(1, 2).unflatten(2, (rows, columns)))
+        enlarged = self._enlarge(source.transpose(1, 2).unflatten(2, (rows, columns)), embedding.finer)
         wanted = range(1, decoder.num_mask_tokens) if multimask else range(1)
         kernels = torch.stack(
             [decoder.output_hypernetworks_mlps[index](answers[:, 1 + index]) for index in wanted], dim=1
@@ -198,6 +203,19 @@ class SamModel(AnySam):
             )
         said: Tensor = encoder.mask_downscaling(masks.flatten(0, 1)[:, None])
         return features.repeat_interleave(each, dim=0) + said
+
+    def _look(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Tokens of a normalised image, and maps of higher resolution where there is a stem."""
+        if self.fine_maps is None:
+            return self.image_encoder.patch_embed(image), ()
+        tokens, finer = self.image_encoder.patch_embed(image)
+        return tokens, finer
+
+    def _enlarge(self, source: Tensor, finer: tuple[Tensor, ...]) -> Tensor:
+        if self.fine_maps is None:
+            enlarged: Tensor = self.mask_decoder.output_upscaling(source)
+            return enlarged
+        return self.fine_maps(self.mask_decoder.output_upscaling, source, finer)
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         positions: Tensor = self.image_encoder.pos_embed

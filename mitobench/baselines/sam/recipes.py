@@ -94,7 +94,7 @@ class SamSettings(TrainSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TinySettings(SamSettings):
-    """The recipe of the tiny SAM: everything from a random start, in minutes on one processor core."""
+    """The recipe of the sizes of our own: everything from a random start, in minutes on one processor core."""
 
     steps: int = setting(800, "Training steps.")
     batch: int = setting(8, "Crops per step.")
@@ -117,6 +117,7 @@ class TinySettings(SamSettings):
 
 SETTINGS: dict[str, type[SamSettings]] = {
     "sam-vit-tiny": TinySettings,
+    "sam-hybrid": TinySettings,
     "sam-vit-b": SamSettings,
     "sam-vit-l": SamSettings,
     "sam-vit-h": SamSettings,

@@ -37,6 +37,7 @@ class SamShape:
         decoder_heads: Attention heads in each.
         mean: Grey value that becomes 0, by channel.
         std: Grey values per unit, by channel.
+        stem: Channels of a convolutional stem, one for each halving of the side; empty for SAM's own linear patches.
         official: The published weights; None for sizes of our own.
     """
 
@@ -52,6 +53,7 @@ class SamShape:
     decoder_heads: int = 8
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
+    stem: tuple[int, ...] = ()
     official: OfficialFile | None = None
 
 
@@ -68,6 +70,20 @@ SHAPES: dict[str, SamShape] = {
         decoder_heads=4,
         mean=(127.5,),
         std=(64.0,),
+    ),
+    "sam-hybrid": SamShape(
+        embed_dim=128,
+        depth=4,
+        heads=4,
+        global_blocks=(0, 1, 2, 3),
+        image_size=256,
+        channels=1,
+        prompt_dim=64,
+        decoder_mlp=256,
+        decoder_heads=4,
+        mean=(127.5,),
+        std=(64.0,),
+        stem=(16, 32, 64, 128),
     ),
     "sam-vit-b": SamShape(
         embed_dim=768,
