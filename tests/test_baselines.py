@@ -28,11 +28,12 @@ KEYS = [
     "unet",
     "unet-3d",
     "sam-vit-tiny",
+    "sam-hybrid",
     "sam-vit-b",
     "sam-vit-l",
     "sam-vit-h",
 ]
-TRAINABLE = ["threshold", "unet", "unet-3d", "sam-vit-tiny"]
+TRAINABLE = ["threshold", "unet", "unet-3d", "sam-vit-tiny", "sam-hybrid"]
 
 
 def test_the_table_holds_the_agreed_keys() -> None:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from mitobench.baselines import load_checkpoint, train_baseline
+from mitobench.baselines import train_baseline
 from mitobench.baselines.sam.model import SamModel, build_sam
 from mitobench.baselines.sam.prompts import Prompts
 from mitobench.baselines.sam.shapes import SHAPES, SamShape
 from mitobench.errors import BadInputError
-from tests.baseline_toys import TOY, discs
+from tests.baseline_toys import discs
 from tests.test_sam_model import TOY_SHAPE
 
 SHAPE: SamShape = replace(TOY_SHAPE, stem=(4, 8, 16, 24))
@@ -89,16 +89,6 @@ def test_the_published_size(image: torch.Tensor) -> None:
     assert model.fine_maps is not None
     for part in (model.image_encoder.patch_embed, model.fine_maps):
         assert all(parameter.grad is not None and parameter.grad.any() for parameter in part.parameters())
-
-
-def test_it_trains_and_comes_back(tmp_path: Path) -> None:
-    """The checkpoint holds stem and maps, and the restored network answers."""
-    volume = discs()
-    folder = train_baseline(
-        "sam-hybrid", train=[volume], val=[], out=tmp_path / "run", settings={**TOY, "steps": 2}
-    )
-    labels = load_checkpoint(folder).segment(volume.image, voxel_size_nm=volume.voxel_size_nm).labels
-    assert labels.shape == volume.image.shape
 
 
 @pytest.mark.parametrize("train", ["decoder", "historic"])

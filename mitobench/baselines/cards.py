@@ -70,7 +70,7 @@ BASELINES: dict[str, BaselineCard] = {
             runs_untrained=True,
             source="https://doi.org/10.48550/arXiv.2408.00714",
             extra="train",
-            parameters=1_580_288,
+            parameters=2_267_152,
         ),
         BaselineCard(
             key="sam-vit-b",
