@@ -261,8 +261,9 @@ def test_only_the_modelling_classes_of_the_package_are_used() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if "segment_anything" in line and "import" in line.split()
     ]
-    assert imports == [
-        "from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer"
+    assert sorted(imports) == [
+        "from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer",
+        "from segment_anything.modeling.common import LayerNorm2d",
     ]
 
 

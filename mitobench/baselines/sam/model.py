@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -181,7 +182,7 @@ class SamModel(AnySam):
         with _full_precision(features):
             places = self.prompt_encoder.pe_layer((rows, columns)).expand(images * each, -1, -1, -1)
         answers, source = decoder.transformer(source, places, tokens)
-        enlarged = self._enlarge(source.transpose(1, 2).unflatten(2, (rows, columns)), embedding.finer)
+        enlarged: Any = self._enlarge(source.transpose(1, 2).unflatten(2, (rows, columns)), embedding.finer)
         wanted = range(1, decoder.num_mask_tokens) if multimask else range(1)
         kernels = torch.stack(
             [decoder.output_hypernetworks_mlps[index](answers[:, 1 + index]) for index in wanted], dim=1
@@ -215,7 +216,8 @@ class SamModel(AnySam):
         if self.fine_maps is None:
             enlarged: Tensor = self.mask_decoder.output_upscaling(source)
             return enlarged
-        return self.fine_maps(self.mask_decoder.output_upscaling, source, finer)
+        merged: Tensor = self.fine_maps(self.mask_decoder.output_upscaling, source, finer)
+        return merged
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         positions: Tensor = self.image_encoder.pos_embed
