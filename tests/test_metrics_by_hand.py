@@ -1,11 +1,12 @@
 """Small cases whose scores can be worked out with a pencil."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from mitobench.errors import BadInputError
+from mitobench.errors import BadInputError, DtypeError
 from mitobench.metrics import (
     OverlapTable,
     counts_of,
@@ -18,7 +19,7 @@ from mitobench.metrics import (
     surface_scores,
     surface_table,
 )
-from mitobench.metrics.band import band_counts
+from mitobench.metrics.band import band_counts, band_rows
 from mitobench.metrics.instance import object_counts, pairs_of
 
 
@@ -199,6 +200,28 @@ def test_boundary_iou_in_two_dimensions_is_the_official_one():
     assert counts.iou == pytest.approx(0.23076923076923078, abs=1e-12)
 
 
+@pytest.mark.parametrize("ball", ["euclidean", "chessboard"])
+@pytest.mark.parametrize(
+    ("size", "distance"),
+    [((5, 5, 5), 25), ((30, 8, 8), 50), ((40, 4, 3), 20), ((4, 3), 15), ((7, 7, 7), 1), ((3, 5, 9), 27)],
+)
+def test_rows_make_up_the_ball(size, distance, ball):
+    """Offset by offset in whole numbers; a distance below the smallest step is that step."""
+    reach = max(distance, min(size))
+    steps = (0,) * (3 - len(size)) + size
+    around = [range(-(reach // step), reach // step + 1) if step else range(1) for step in steps]
+    wanted = {
+        offset
+        for offset in itertools.product(*around)
+        if ball == "chessboard"
+        or sum((n * step) ** 2 for n, step in zip(offset, steps, strict=True)) <= reach**2
+    }
+    rows = band_rows(size, distance, ball=ball)
+    found = [(z, y, x) for half, places in rows.items() for z, y in places for x in range(-half, half + 1)]
+    assert len(found) == len(wanted)
+    assert set(found) == wanted
+
+
 def test_two_halves_of_one_object_tie_and_one_of_them_matches():
     """At IoU exactly 1/2 two halves tie: one match, whichever side is cut; strictly above 1/2 there is none."""
     halves = OverlapTable.from_rows([(0, 0, 9), (5, 1, 4), (5, 2, 4)])
@@ -207,6 +230,15 @@ def test_two_halves_of_one_object_tie_and_one_of_them_matches():
         assert (counts.tp, counts.fp + counts.fn, counts.iou_sum) == (1, 1, 0.5)
         assert object_counts(pairs_of(table), 50, strict=True).tp == 0
         assert score_tables([table])["pq"] == 0.0
+
+
+def test_one_voxel_makes_a_pair_and_ignored_voxels_make_none():
+    """What lies in the ignore region alone is no object, and objects that only meet there do not touch."""
+    pairs = pairs_of(OverlapTable.from_rows([(1, 1, 1), (2, 2, 0, 9), (3, 3, 0, 4), (3, 0, 5), (0, 3, 6)]))
+    assert (pairs.true.ids.tolist(), pairs.true.voxels.tolist()) == ([1, 3], [1, 5])
+    assert (pairs.pred.ids.tolist(), pairs.pred.voxels.tolist()) == ([1, 3], [1, 6])
+    assert (pairs.true_index.tolist(), pairs.pred_index.tolist()) == ([0], [0])
+    assert (pairs.shared.tolist(), pairs.union.tolist()) == ([1], [1])
 
 
 def test_thresholds_are_compared_as_integers():
@@ -270,14 +302,26 @@ def test_size_classes_are_quantiles_of_the_truth():
     ]
     assert [part.unmatched_pred for part in classes] == [1, 0, 0, 1]
     assert classes[0].f1 == 4 / 5
+    assert classes[3].f1 == 2 / 4
     assert classes[3].recall == 0.5
     assert classes[3].mean_iou == 0.5
+
+
+def test_a_size_class_ends_at_a_true_object():
+    """An edge is the smallest true size that its share of the objects does not pass, never one in between."""
+    rows = [(k, k, 10 * k) for k in range(1, 7)] + [(0, 99, 23), (0, 98, 51)]
+    classes = scores_by_size([OverlapTable.from_rows(rows)])
+    assert [(part.smallest, part.largest) for part in classes] == [(10, 20), (30, 30), (40, 50), (60, 60)]
+    assert [part.unmatched_pred for part in classes] == [0, 1, 0, 1]
 
 
 def test_size_classes_need_objects_and_a_number():
     """Equal sizes share a class; no truth, no class; a negative number is refused."""
     assert len(scores_by_size([OverlapTable.from_rows([(1, 1, 5), (2, 2, 5), (3, 3, 5)])])) == 1
     assert scores_by_size([OverlapTable.empty()]) == []
+    assert [
+        part.objects for part in scores_by_size([OverlapTable.from_rows([(1, 1, 5), (2, 2, 9)])], classes=1)
+    ] == [2]
     with pytest.raises(BadInputError, match="classes is 0"):
         scores_by_size([OverlapTable.empty()], classes=0)
 
@@ -353,9 +397,29 @@ def test_sums_of_squares_beyond_int64_stay_exact_enough():
 def test_a_voxel_size_that_does_not_fit_is_refused():
     """One positive number for each axis."""
     labels = np.zeros((4, 4, 4), int)
-    for size in ((1, 1), (1, 1, 0), (1, 1, math.nan), (1, 1, -2)):
+    for size in ((1, 1), (1, 1, 0), (1, 1, math.nan), (1, 1, -2), 8, "888", ("a", 8, 8)):
         with pytest.raises(BadInputError, match="voxel_size_nm is"):
             surface_table(labels_true=labels, labels_pred=labels, voxel_size_nm=size)
+
+
+@pytest.mark.parametrize("size", [(0.03, 0.008, 0.008), (3e-8, 8e-9, 8e-9), (1, 1, 2e9)])
+def test_a_voxel_size_in_another_unit_is_refused(size):
+    """Micrometres and metres would make balls that no memory holds."""
+    labels = np.zeros((4, 4, 4), int)
+    with pytest.raises(BadInputError, match="multiplied by 1000"):
+        surface_table(labels_true=labels, labels_pred=labels, voxel_size_nm=size)
+
+
+def test_what_is_no_plain_array_is_refused():
+    """Lists have no dtype; the hidden voxels of a masked array would be counted without a word."""
+    labels = np.ones((2, 2, 2), int)
+    for other, said in (
+        (labels.tolist(), "labels_pred is a list"),
+        (None, "labels_pred is a NoneType"),
+        (np.ma.masked_equal(labels, 1), "labels_pred is a masked array"),
+    ):
+        with pytest.raises(DtypeError, match=said):
+            score_labels(labels_true=labels, labels_pred=other)
 
 
 def test_the_partner_of_an_ignored_object_is_ignored_with_it():

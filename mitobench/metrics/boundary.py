@@ -27,6 +27,9 @@ from mitobench.workers import Workers
 
 TOLERANCES_NM = (10, 25, 50)
 """Tolerances with a card; 25 nm is about the thickness of a mitochondrion's double membrane."""
+ATOM_NM = 0.1
+"""No voxel is smaller; a smaller number is in another unit, and makes a ball of millions of voxels of any tolerance."""
+METRE_NM = 1e9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,11 +132,20 @@ def surface_table(
 
 
 def _checked(voxel_size_nm: Sequence[float], ndim: int) -> VoxelSize:
-    size = tuple(float(step) for step in voxel_size_nm)
+    given: Any = voxel_size_nm  # whatever callers without a type checker pass
+    try:
+        size = () if isinstance(given, str) else tuple(float(step) for step in given)
+    except (TypeError, ValueError):
+        size = ()
     if ndim not in (2, 3) or len(size) != ndim or not all(0 < step < math.inf for step in size):
         raise BadInputError(
-            f"voxel_size_nm is {tuple(voxel_size_nm)} for arrays of {ndim} dimensions; "
+            f"voxel_size_nm is {voxel_size_nm!r} for arrays of {ndim} dimensions; "
             "expected one positive number of nanometres for each of 2 or 3 axes."
+        )
+    if min(size) < ATOM_NM or max(size) > METRE_NM:
+        raise BadInputError(
+            f"voxel_size_nm is {voxel_size_nm!r}; expected nanometres, from {ATOM_NM} to {METRE_NM:g}. Micrometres "
+            "are to be multiplied by 1000, metres by 1e9."
         )
     z, y, x = size if ndim == 3 else (1.0, *size)
     return z, y, x

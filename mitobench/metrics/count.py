@@ -112,6 +112,16 @@ class Shaped(Protocol):
 
 def check_labels(*, labels_true: Shaped, labels_pred: Shaped, ignore: Shaped | None) -> None:
     """Refuse arrays that cannot be compared; see `overlap_table` for the errors."""
+    for name, labels in (("labels_true", labels_true), ("labels_pred", labels_pred)):
+        if not hasattr(labels, "shape") or not hasattr(labels, "dtype"):
+            raise DtypeError(
+                f"{name} is a {type(labels).__name__}; expected an array. Turn it into one with numpy.asarray()."
+            )
+        if isinstance(labels, np.ma.MaskedArray):
+            raise DtypeError(
+                f"{name} is a masked array, whose hidden voxels would be counted. Pass {name}=array.filled(0) and "
+                "ignore=numpy.ma.getmaskarray(array)."
+            )
     if labels_true.shape != labels_pred.shape:
         raise ShapeError(
             f"labels_true has shape {labels_true.shape} but labels_pred has {labels_pred.shape}. "
