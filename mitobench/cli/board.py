@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from mitobench.cli.console import print_json, print_table, say
-from mitobench.cli.results import MAIN_SCORES, AsJson, Folder
+from mitobench.cli.options import AsJson, Folder
+from mitobench.cli.results import MAIN_SCORES
 from mitobench.errors import RecordError
 
 BOARD_COLUMNS = ("dataset", "track", "rank", "entry", "seed", "status", "seen")

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from mitobench.cli.console import print_json, print_table, progress_bar, say
+from mitobench.cli.options import AsJson, Version
 from mitobench.errors import LicenceError
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Dataset keys, such as vnc.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def datasets(
@@ -136,7 +136,7 @@ def view(
     target: Annotated[
         str, typer.Option(help="Whose labels are drawn; the card lists them.")
     ] = "mitochondrion",
-    version: Annotated[int | None, typer.Option(help="Split version; the newest by default.")] = None,
+    version: Version = None,
     slices: Annotated[int, typer.Option(help="Sections per volume, evenly spaced.")] = 4,
     max_volumes: Annotated[int, typer.Option(help="Volumes shown, evenly spaced where there are more.")] = 6,
     only: Annotated[

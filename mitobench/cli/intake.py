@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mitobench.cli.console import progress_bar, say
-from mitobench.cli.results import Folder
+from mitobench.cli.options import Folder
 
 Base = Annotated[str, typer.Option(help="Accepted commit, 40 hexadecimal digits.")]
 Head = Annotated[str, typer.Option(help="Commit of the submission, 40 hexadecimal digits.")]

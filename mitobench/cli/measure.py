@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mitobench.cli.console import print_json, print_table, progress_bar, say
+from mitobench.cli.options import AsJson
 from mitobench.cli.voxel_size import parsed_voxel_size
 from mitobench.errors import BadInputError
 from mitobench.replacing import replacing
@@ -34,7 +35,7 @@ def measure(
     out: Annotated[Path | None, typer.Option(help="Write the table here, as CSV.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .svg or .pdf.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that measure; 0: threads of this one.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure each mitochondrion: volume, surface, length, branches, sphericity, in nanometres."""
     from mitobench.arrays import open_array

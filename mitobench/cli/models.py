@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitobench.cli.console import print_json, print_table, progress_bar, say
+from mitobench.cli.options import AsJson, Dataset, Split, Track, Version
 from mitobench.cli.voxel_size import parsed_voxel_size
 from mitobench.errors import BadInputError
 
 if TYPE_CHECKING:
     from mitobench.inference import Inference
 
-Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or cuda:N.")]
 Devices = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:N, or several that share the work: cuda:0,cuda:1.")
@@ -50,7 +50,6 @@ InstancesBy = Annotated[
         "--instances", help="components: a mask, whose connected parts are objects. watershed: ids."
     ),
 ]
-Version = Annotated[int | None, typer.Option(help="Split version; the newest by default.")]
 
 
 def finetune(
@@ -126,8 +125,8 @@ def predict(
     model: Model,
     dataset: Dataset,
     out: Annotated[Path, typer.Option(help="Prediction folder to write.")],
-    split: Annotated[str, typer.Option(help="Which split.")] = "test",
-    track: Annotated[str, typer.Option(help="What the model knows at test time.")] = "auto",
+    split: Split = "test",
+    track: Track = "auto",
     weights: Weights = None,
     probabilities: Probabilities = False,
     device: Devices = "cpu",
@@ -220,7 +219,7 @@ def _inference(
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the whole story on synthetic EM: fetch, cut, fine-tune a tiny SAM, predict, score, rank, page."""
     from mitobench.demo import run_demo

@@ -6,14 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from mitobench.cli.console import print_json, print_scores, print_table, progress_bar, say
+from mitobench.cli.options import AsJson, Dataset, Folder, Split, Track, Version
 
 Prediction = Annotated[Path, typer.Argument(metavar="PATH", help="Prediction folder or file.")]
-Dataset = Annotated[str, typer.Option(help="Dataset key, such as vnc.")]
-Split = Annotated[str, typer.Option(help="Which split.")]
-Track = Annotated[str, typer.Option(help="What the model knew at test time.")]
-Version = Annotated[int | None, typer.Option(help="Split version; the newest by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Folder = Annotated[Path | None, typer.Option("--leaderboard", help="The leaderboard folder.")]
 
 MAIN_SCORES = ("iou", "dice", "precision", "recall", "f1_50", "f1_75", "pq", "msa", "voi_split", "voi_merge")
 """Printed by default; --all and --json give the rest."""
