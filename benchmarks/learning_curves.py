@@ -103,8 +103,8 @@ def write_table(points: list[dict], options: argparse.Namespace, out: Path) -> N
         ),
         "",
         (
-            "No pretrained SAM weights were at hand: `sam-vit-tiny` starts from random ones, so its curve says what "
-            "the architecture learns from so few slices, not what pretrained SAM would."
+            "No pretrained SAM weights were at hand: both SAMs start from random ones, so their curves say what "
+            "the architectures learn from so few slices, not what pretrained SAM would."
         ),
         "",
     ]
@@ -174,7 +174,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", action="append", help="default: vnc and cdeep3m")
-    parser.add_argument("--model", action="append", help="default: sam-vit-tiny and unet")
+    parser.add_argument("--model", action="append", help="default: sam-vit-tiny, sam-hybrid and unet")
     parser.add_argument("--slices", type=int, nargs="+", default=[1, 2, 4, 8, ALL], help=f"{ALL} = all")
     parser.add_argument("--seed", type=int, action="append", help="default: 0")
     parser.add_argument("--steps", type=int, default=120)
@@ -188,7 +188,7 @@ def main() -> None:
     for dataset in options.dataset or ["vnc", "cdeep3m"]:
         for seed in options.seed or [0]:
             for n in options.slices:
-                for model in options.model or ["sam-vit-tiny", "unet"]:
+                for model in options.model or ["sam-vit-tiny", "sam-hybrid", "unet"]:
                     points.append(measure(dataset, model, n, seed, options))
                     print(json.dumps(points[-1]), flush=True)
     write_table(points, options, options.out)
