@@ -328,6 +328,20 @@ def test_without_scripts(open_page: Any) -> None:
     assert page.locator("[data-mb-compare] input:visible").count() == 0
 
 
+def test_the_leading_score_is_seen_first_without_scripts(open_page: Any) -> None:
+    """On a phone each group opens with the score that ranks it, under its own name, inside the screen."""
+    page = open_page("leaderboard.html", java_script_enabled=False, **PHONE)
+    for track, title in {"auto": "IoU", "patch-box": "Object IoU"}.items():
+        body = page.locator(f"tbody[data-track={track}]").first
+        score = body.locator("tr[data-kind]").first.locator("td:visible").nth(1)
+        assert "mb-headline" in str(score.get_attribute("class"))
+        box = score.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+        heads = body.locator("xpath=../thead").locator("th:visible")
+        assert heads.nth(2).inner_text() == title
+
+
 def test_from_a_folder(browser: Any, built_site: Path) -> None:
     """Opened without a server, the board sorts, filters and links; no script fails."""
     context = browser.new_context()

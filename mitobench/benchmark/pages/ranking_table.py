@@ -1,4 +1,8 @@
-"""The table of the leaderboard: one header, one body per track and dataset, values behind rounded text."""
+"""The table of the leaderboard: one body per track and dataset, values behind rounded text.
+
+Rows that see the image alone and rows whose objects are given are two tables, each with its own leading score first.
+The script of the page makes one of them, so that a preset or a sort order lives through a change of track.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +24,8 @@ _CAPTION = (
     "beside what the prompt alone scores (blind) and the gain over it."
 )
 
+_PARTS = {"plain": "the image alone", "prompted": "objects given by prompts"}
+
 
 def ranking_table(
     groups: Mapping[Group, Sequence[Row]],
@@ -27,7 +33,7 @@ def ranking_table(
     metric_cards: Mapping[str, MetricCard],
     track_cards: Mapping[str, TrackCard],
 ) -> str:
-    """The table as HTML; readable and complete without a script.
+    """The tables as HTML; readable and complete without a script.
 
     Args:
         groups: Rows by track and dataset, best first.
@@ -49,13 +55,18 @@ def ranking_table(
         _head("Checked", "status", tip="Who has confirmed the number."),
         _head("Scored", "date", first="desc", tip="Day of scoring."),
     ]
-    bodies = "".join(
-        _body(group, rows, columns, track_cards.get(group[0]), len(heads)) for group, rows in groups.items()
-    )
-    return (
-        '<div class="mb-scroll mb-board-scroll" role="region" tabindex="0" aria-label="Leaderboard table">'
+    tables: dict[str, list[str]] = {}
+    for group, rows in groups.items():
+        card = track_cards.get(group[0])
+        part = "prompted" if card is not None and card.prompted else "plain"
+        tables.setdefault(part, []).append(_body(group, rows, columns, card, len(heads)))
+    return "".join(
+        f'<div class="mb-scroll mb-board-scroll" role="region" tabindex="0" data-mb-rows="{part}" '
+        f'aria-label="Leaderboard table, {_PARTS[part]}">'
         f'<table class="mb-table mb-ranking"><caption><span>{_CAPTION}</span></caption>'
-        f"<thead><tr>{''.join(heads)}</tr></thead>{bodies}</table></div>"
+        f"<thead><tr>{''.join(heads)}</tr></thead>{''.join(tables[part])}</table></div>"
+        for part in _PARTS
+        if part in tables
     )
 
 

@@ -10,7 +10,13 @@
     root.dataset.mbReady = "yes";
     const form = root.querySelector("[data-mb-controls]");
     const field = form.elements;
-    const table = mitobench.table(root.querySelector("table.mb-ranking"));
+    const [ranking, ...others] = root.querySelectorAll("table.mb-ranking");
+    for (const other of others) {
+      ranking.append(...other.tBodies);
+      other.closest(".mb-scroll").remove();
+    }
+    ranking.closest(".mb-scroll").setAttribute("aria-label", "Leaderboard table");
+    const table = mitobench.table(ranking);
     const across = [...root.querySelectorAll("table.mb-overall")].map(mitobench.overall);
     const figures = [...root.querySelectorAll("figure[data-track]")];
     const count = root.querySelector("[data-mb-count]");
@@ -240,7 +246,7 @@
 
     /* ------------------------------------------------------------ events */
 
-    root.querySelector("table.mb-ranking").tHead.addEventListener("click", (event) => {
+    ranking.tHead.addEventListener("click", (event) => {
       const head = event.target.closest("th");
       if (!head || !event.target.closest("button")) return;
       const [up, down] = [head.dataset.key, "-" + head.dataset.key];
