@@ -20,6 +20,10 @@ _LEAD = (
     "objects. An interval that leaves out 0 speaks about this pair alone; who looks at many pairs will find one "
     "by chance."
 )
+_BARE = (
+    '<noscript><p class="mb-note">To choose two entries takes scripts, which are off here. Below, every entry stands '
+    "against the best of its group.</p></noscript>"
+)
 
 
 def duel_page(board: Board, track_cards: Mapping[str, TrackCard]) -> str:
@@ -44,7 +48,7 @@ def duel_page(board: Board, track_cards: Mapping[str, TrackCard]) -> str:
         "Duel",
         "# Duel",
         _LEAD,
-        f'<div class="mb-duel" data-mb-duel>{form}<div data-mb-result aria-live="polite"></div></div>'
+        f'<div class="mb-duel" data-mb-duel>{form}{_BARE}<div data-mb-result aria-live="polite"></div></div>'
         if groups
         else '<p class="mb-note">No group has two entries yet.</p>',
         "## Everybody against the best" if groups else "",
