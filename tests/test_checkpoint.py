@@ -12,11 +12,11 @@ from mitobench.baselines.checkpoint import (
     read_checkpoint,
     read_state,
     read_weights,
-    replace_file,
     write_checkpoint,
     write_state,
 )
 from mitobench.errors import BadInputError, FormatError, IntegrityError
+from mitobench.replacing import replacing
 
 PLAIN = Checkpoint(
     baseline="unet",
@@ -120,8 +120,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
-        replace_file(path, fail)
+    with pytest.raises(OSError, match="disk full"), replacing(path) as temporary:
+        fail(temporary)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

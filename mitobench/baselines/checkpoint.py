@@ -7,7 +7,7 @@ everything that a resumed run needs, in one file, so that no kill can leave two 
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mitobench.errors import BadInputError, FormatError, IntegrityError
-from mitobench.replacing import replacing
+from mitobench.replacing import replacing, write_text_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,7 +132,8 @@ def write_checkpoint(
         from safetensors.torch import save_file
 
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        replace_file(folder / WEIGHTS_FILE, lambda path: save_file(whole, path))
+        with replacing(folder / WEIGHTS_FILE) as temporary:
+            save_file(whole, temporary)
         checkpoint = checkpoint.model_copy(update={"weights": describe_file(folder / WEIGHTS_FILE)})
     write_json(folder / CARD_FILE, checkpoint.model_dump())
     (folder / STATE_FILE).unlink(missing_ok=True)
@@ -218,7 +219,8 @@ def write_state(folder: Path, tensors: Mapping[str, "Tensor"], facts: Mapping[st
 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     notes = {"facts": json.dumps(facts)}
-    replace_file(folder / STATE_FILE, lambda path: save_file(whole, path, metadata=notes))
+    with replacing(folder / STATE_FILE) as temporary:
+        save_file(whole, temporary, metadata=notes)
 
 
 def read_state(folder: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]] | None:
@@ -251,16 +253,4 @@ def describe_file(path: Path) -> WeightsFile:
 
 def write_json(path: Path, content: object) -> None:
     """Indented JSON without NaN, replaced in one step."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a temporary file beside `path`, then put it in place; survives a kill and a power cut.
-
-    Args:
-        path: The file to replace or make.
-        write: Called with the temporary path.
-    """
-    with replacing(path) as temporary:
-        write(temporary)
+    write_text_atomic(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mitobench.baselines.checkpoint import replace_file, write_json
+from mitobench.baselines.checkpoint import write_json
+from mitobench.replacing import replacing
 
 CURVE_FILE, PICTURE_FILE = "curve.json", "curve.png"
 
@@ -27,7 +28,8 @@ class Curve:
     def write(self, folder: Path) -> None:
         """Write curve.json and draw curve.png into a folder, each replaced in one step."""
         write_json(folder / CURVE_FILE, asdict(self))
-        replace_file(folder / PICTURE_FILE, self._draw)
+        with replacing(folder / PICTURE_FILE) as temporary:
+            self._draw(temporary)
 
     def _draw(self, path: Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

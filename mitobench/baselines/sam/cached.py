@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mitobench.baselines.checkpoint import replace_file
 from mitobench.baselines.sam.model import PATCH, AnySam, Embedding, Masks
 from mitobench.baselines.sam.prompts import Prompts
 from mitobench.baselines.sam.weights import tensors_sha256
+from mitobench.replacing import replacing
 
 
 class CachedSam(AnySam):
@@ -52,7 +52,8 @@ class CachedSam(AnySam):
             maps = {str(n): one for n, one in enumerate([made.features, *made.finer])}
             whole = {name: one.detach().to("cpu", torch.float16).contiguous() for name, one in maps.items()}
             whole["size"] = torch.tensor(made.size)
-            replace_file(path, lambda temporary: save_file(whole, temporary))
+            with replacing(path) as temporary:
+                save_file(whole, temporary)
             found = _embedding(whole, image.device)
         return found
 

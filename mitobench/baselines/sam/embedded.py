@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mitobench.baselines.augment import draw_variation, turn, vary_grey
-from mitobench.baselines.checkpoint import replace_file
 from mitobench.baselines.crops import Batch, CropSource
 from mitobench.baselines.patch_boxes import BoxYX, jittered_box
 from mitobench.baselines.run import labels_of
@@ -26,6 +25,7 @@ from mitobench.baselines.sam.model import Embedding, SamModel
 from mitobench.baselines.sam.prompts import Prompts, box_prompts
 from mitobench.patches import Edge, grid_origins
 from mitobench.patches.sample import permutation, uniforms
+from mitobench.replacing import replacing
 from mitobench.segmenter import Progress
 from mitobench.volume import Index3, Volume
 
@@ -228,7 +228,8 @@ def embed(
     for torn in path.parent.glob(f".{path.name}.*"):  # a killed run's half-written file
         torn.unlink()
     if not path.exists():
-        replace_file(path, lambda temporary: _fill(temporary, sam, tiles, crops, recipe, progress))
+        with replacing(path) as temporary:
+            _fill(temporary, sam, tiles, crops, recipe, progress)
 
 
 def _fill(
